@@ -1,0 +1,59 @@
+/** Names a service as Consul tells it apart. Case counts: Consul looks names up case-insensitively, we do not. */
+export interface ServiceKey {
+  readonly datacenter: string;
+  readonly partition?: string;
+  readonly namespace?: string;
+  readonly peer?: string;
+  readonly name: string;
+}
+
+export type Health = "passing" | "warning" | "critical" | "maintenance";
+
+/** One instance of a service, normalised: values are parsed and bounded, but still data of strangers. */
+export interface Instance {
+  /** The Consul node's name. */
+  readonly node: string;
+  /** ServiceID: unique per node only. */
+  readonly id: string;
+  readonly service: ServiceKey;
+  /** `Service.Address`, or the node's address where that is empty. Any string: routing decides whether it can be used. */
+  readonly address: string;
+  /** As Consul has it: may be 0, negative or above 65535. */
+  readonly port: number;
+  /** Sorted. */
+  readonly tags: readonly string[];
+  readonly meta: Readonly<Record<string, string>>;
+  /** Consul's service weights, 0..65535. */
+  readonly weights: { readonly passing: number; readonly warning: number };
+  /** The worst of all checks, node checks included; no check at all is passing. */
+  readonly health: Health;
+  /** True when no check of the service itself vouches for it, only the node's. */
+  readonly nodeHealthOnly?: boolean;
+}
+
+/** How far a service's instances can be believed. */
+export interface Freshness {
+  /** Wall-clock ms of the last good answer. */
+  readonly asOf: number;
+  /** True while Consul cannot be asked or contradicts itself: the instances are the last good ones. */
+  readonly stale: boolean;
+  readonly reason?: string;
+}
+
+export interface CatalogService {
+  readonly key: ServiceKey;
+  /** Sorted by node, then id. The same object as before when nothing in it changed. */
+  readonly instances: readonly Instance[];
+  readonly freshness: Freshness;
+}
+
+/** Everything that is known of the selected services at one moment. Keyed by `serviceKeyString`. */
+export interface Snapshot {
+  readonly services: ReadonlyMap<string, CatalogService>;
+  /** Grows by one with each snapshot of a catalog. */
+  readonly sequence: number;
+  /** Wall-clock ms. */
+  readonly takenAt: number;
+  /** Monotonic ms (`Clock.now`) at which Consul's answer that led to this snapshot had arrived. */
+  readonly answeredAt: number;
+}

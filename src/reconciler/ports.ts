@@ -1,0 +1,72 @@
+import type { Snapshot } from "../catalog/types.ts";
+import type { RuntimeOperation } from "../haproxy/plan/types.ts";
+import type { Capabilities, MapEntry, ObservedServer, WorkerInfo } from "../haproxy/runtime/types.ts";
+
+/** The catalog as the reconciler sees it: the newest snapshot, and a word when there is a newer one. */
+export interface CatalogPort {
+  /** The newest snapshot; undefined until every selected watch has answered once. */
+  latest(): Snapshot | undefined;
+  /** Called on each newer snapshot. Returns the function that unsubscribes. */
+  subscribe(listener: (snapshot: Snapshot) => void): () => void;
+}
+
+/** The outcome of one runtime operation, judged by HAProxy's own answer. */
+export type OperationResult =
+  | { readonly ok: true }
+  /** HAProxy refused, or gave an answer that is not on the list for this command: nothing may be assumed. */
+  | { readonly ok: false; readonly command: string; readonly answer: string };
+
+/** A server that was put in maintenance and waits to be deleted. */
+export type DeleteResult = { readonly kind: "deleted" | "gone" | "busy" } | { readonly kind: "refused"; readonly answer: string };
+
+/** The running HAProxy, seen through its Runtime API. Throws SluiceError when the socket does not answer. */
+export interface RuntimePort {
+  /** Undefined before the first connection. */
+  capabilities(): Capabilities | undefined;
+  /** Runs the operations in order on the warm connection, pipelined; one result per operation. */
+  apply(operations: readonly RuntimeOperation[], signal?: AbortSignal): Promise<readonly OperationResult[]>;
+  /** `del server` on a server in maintenance; with `force`, its sessions are shut first. */
+  deleteServer(backend: string, server: string, force: boolean): Promise<DeleteResult>;
+  /** Reads back over a new connection: which worker answers, and its servers (of these backends, or of all). */
+  observe(backends?: readonly string[], signal?: AbortSignal): Promise<Observation>;
+  /** `show map`: undefined where the file is not loaded. */
+  readMap(file: string, signal?: AbortSignal): Promise<readonly MapEntry[] | undefined>;
+  /** Drops the warm connection (it may belong to a worker that is on its way out) and makes a new one, probing again. */
+  reconnect(signal?: AbortSignal): Promise<Capabilities>;
+}
+
+export interface Observation {
+  readonly worker: WorkerInfo;
+  /** Value of SLUICE_STRUCTURE in the process's environment; undefined when it is not set. */
+  readonly structure: string | undefined;
+  readonly servers: readonly ObservedServer[];
+}
+
+/** What `haproxy -c` or the preflight said. */
+export type Verdict =
+  | { readonly ok: true; readonly warnings: readonly string[] }
+  | { readonly ok: false; readonly stage: "validate" | "preflight"; readonly problems: readonly ConfigProblem[] };
+
+export interface ConfigProblem {
+  /** 1-based line of the candidate file; undefined where HAProxy names none. */
+  readonly line?: number;
+  readonly message: string;
+}
+
+/** The HAProxy process: its life, its validation, its reload. */
+export interface ProcessPort {
+  /** `haproxy -c` on the candidate file. */
+  validate(candidatePath: string, signal?: AbortSignal): Promise<Verdict>;
+  /** What `-c` cannot see: new binds free, chroot and socket directories there. `runningText` undefined: nothing of ours runs. */
+  preflight(candidateText: string, runningText: string | undefined, signal?: AbortSignal): Promise<Verdict>;
+  /** Reloads and resolves when a new worker answers on a new connection. Throws ERR_HAPROXY_RELOAD when the old one goes on. */
+  reload(signal?: AbortSignal): Promise<WorkerInfo>;
+  /** Adopts a master that runs on our sockets, or starts one on the live file. Resolves when its worker answers. */
+  adoptOrStart(signal?: AbortSignal): Promise<{ readonly adopted: boolean; readonly worker: WorkerInfo }>;
+  /** Whether a master answers on our socket right now. */
+  running(): Promise<boolean>;
+  /** Called when the process was seen to have ended. Returns the function that unsubscribes. */
+  onExit(listener: (detail: string) => void): () => void;
+  /** Ends HAProxy. */
+  stop(): Promise<void>;
+}
