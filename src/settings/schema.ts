@@ -1,76 +1,114 @@
 import { z } from "zod";
-import { duration } from "./duration.ts";
+import { duration, durationWithin } from "./duration.ts";
+import { bind, consulAddress, domain, text, word } from "./text.ts";
 
 const consul = z.strictObject({
-  address: z.string().default("http://127.0.0.1:8500").describe("Where Consul's HTTP API answers; https:// for TLS, unix:///path for a socket."),
-  token: z.string().optional().meta({ sensitive: true }).describe("ACL token. Prefer tokenFile."),
-  tokenFile: z.string().optional().describe("File that holds the ACL token; read again when it changes."),
-  datacenter: z.string().optional().describe("Datacenter to ask; the agent's own where it is not set."),
+  address: consulAddress
+    .default("http://127.0.0.1:8500")
+    .describe("Where Consul's HTTP API answers; https:// for TLS, unix:///path for a socket."),
+  token: text.optional().meta({ sensitive: true }).describe("ACL token. Prefer tokenFile."),
+  tokenFile: text.optional().describe("File that holds the ACL token; read again when it changes."),
+  datacenter: text.optional().describe("Datacenter to ask; the agent's own where it is not set."),
   tls: z
     .strictObject({
-      ca: z.string().optional().describe("PEM file of the authority that signed Consul's certificate."),
-      cert: z.string().optional().describe("PEM file of the client certificate."),
-      key: z.string().optional().describe("PEM file of the client certificate's key."),
-      serverName: z.string().optional().describe("Name expected in Consul's certificate."),
+      ca: text.optional().describe("PEM file of the authority that signed Consul's certificate."),
+      cert: text.optional().describe("PEM file of the client certificate."),
+      key: text.optional().describe("PEM file of the client certificate's key."),
+      serverName: text.optional().describe("Name expected in Consul's certificate."),
     })
     .prefault({}),
-  wait: duration.default(55_000).describe("How long Consul may hold a blocking query. At most 10m."),
+  wait: durationWithin({ minMs: 1_000, maxMs: 600_000 })
+    .default(55_000)
+    .describe("How long Consul may hold a blocking query, 1s to 10m."),
   connections: z
     .union([z.literal("auto"), z.coerce.number().int().min(2)])
     .default("auto")
-    .describe("Most connections to Consul. auto: the agent's limit less a reserve of 20, where it may be read, else 180."),
+    .describe(
+      "Most connections to Consul. auto: the agent's limit less a reserve of 20, where it may be read, else 180.",
+    ),
 });
 
 const haproxy = z.strictObject({
   mode: z.literal("managed").default("managed").describe("managed: Sluice starts and adopts HAProxy."),
-  binary: z.string().default("haproxy").describe("The haproxy binary, 2.6 or newer."),
-  directory: z.string().default("/var/lib/sluice").describe("State directory: haproxy.cfg, maps, sockets, last good snapshot."),
+  binary: text.default("haproxy").describe("The haproxy binary, 2.6 or newer."),
+  directory: text
+    .default("/var/lib/sluice")
+    .describe("State directory: haproxy.cfg, maps, sockets, last good snapshot."),
   reload: z.literal("master").default("master").describe("How a reload is done: master: through the master CLI."),
   onStop: z.enum(["leave", "stop"]).default("leave").describe("What happens to HAProxy when Sluice stops."),
-  drainTimeout: duration.default(30_000).describe("How long a leaving server may finish its connections before they are shut."),
+  drainTimeout: duration
+    .default(30_000)
+    .describe("How long a leaving server may finish its connections before they are shut."),
 });
 
 const http = z.strictObject({
-  bind: z.string().default(":80").describe("Address of the HTTP entry point; several, separated by a comma."),
-  domain: z.string().default("service.local").describe("A service answers at <service>.<domain>."),
-  defaultService: z.string().optional().describe("Service that gets what no route matches; not set: the 404 page."),
+  bind: bind.default(":80").describe("Address of the HTTP entry point; several, separated by a comma."),
+  domain: domain.default("service.local").describe("A service answers at <service>.<domain>."),
+  defaultService: text.optional().describe("Service that gets what no route matches; not set: the 404 page."),
 });
 
 const stats = z.strictObject({
-  bind: z.string().default(":9000").describe("Address of HAProxy's stats page."),
-  path: z.string().default("/haproxy_stats").describe("Path of HAProxy's stats page."),
-  user: z.string().default("admin").describe("User of the stats page. Change it."),
-  password: z.string().default("admin").meta({ sensitive: true }).describe("Password of the stats page. Change it."),
+  bind: bind.default(":9000").describe("Address of HAProxy's stats page."),
+  path: word
+    .startsWith("/", { error: "not a path; begin it with /" })
+    .default("/haproxy_stats")
+    .describe("Path of HAProxy's stats page."),
+  user: word
+    .refine((user) => !user.includes(":"), { error: "not a user name; leave out the colon" })
+    .default("admin")
+    .describe("User of the stats page. Change it."),
+  password: text.default("admin").meta({ sensitive: true }).describe("Password of the stats page. Change it."),
 });
 
 const services = z.strictObject({
   expose: z
     .enum(["tagged", "all"])
     .default("tagged")
-    .describe("tagged: services with any haproxy.* tag or haproxy_* meta or urlprefix-* tag; all: everything but consul itself."),
-  balance: z.string().default("roundrobin").describe("HAProxy's balance algorithm."),
+    .describe(
+      "tagged: services with any haproxy.* tag or haproxy_* meta or urlprefix-* tag; all: everything but consul itself.",
+    ),
+  balance: text.default("roundrobin").describe("HAProxy's balance algorithm."),
   admit: z
     .enum(["auto", "at-once", "after-check"])
     .default("auto")
-    .describe("When a joining server takes traffic. auto: at once when a Consul check of its own vouches for it, else after HAProxy's first good check."),
-  remember: duration.default(86_400_000).describe("How long the empty backend of a service whose last instance left is kept."),
+    .describe(
+      "When a joining server takes traffic. auto: at once when a Consul check of its own vouches for it, else after HAProxy's first good check.",
+    ),
+  remember: duration
+    .default(86_400_000)
+    .describe("How long the empty backend of a service whose last instance left is kept."),
 });
 
 const guard = z.strictObject({
-  holdFor: duration.default(300_000).describe("How long instances that vanished all at once are kept while they still accept a connection."),
+  holdFor: duration
+    .default(300_000)
+    .describe("How long instances that vanished all at once are kept while they still accept a connection."),
 });
 
 /** Every setting, its default and what it means. The one source for file, environment, flags, documentation and types. */
 export const settingsSchema = z.strictObject({
   consul: consul.prefault({}),
   haproxy: haproxy.prefault({}),
-  template: z.string().optional().describe("The template of haproxy.cfg; not set: the one that comes with Sluice."),
+  template: text.optional().describe("The template of haproxy.cfg; not set: the one that comes with Sluice."),
   http: http.prefault({}),
   stats: stats.prefault({}),
   services: services.prefault({}),
   guard: guard.prefault({}),
-  resync: duration.default(60_000).describe("How often what really runs is compared with what is wanted."),
-  log: z.strictObject({ level: z.enum(["debug", "info", "warn", "error"]).default("info").describe("Least level that is logged.") }).prefault({}),
+  reload: z
+    .strictObject({
+      minInterval: duration
+        .default(1_000)
+        .describe("Least time between two reloads; the first is done at once, what comes meanwhile is done in one."),
+    })
+    .prefault({}),
+  resync: durationWithin({ minMs: 100 })
+    .default(60_000)
+    .describe("How often what really runs is compared with what is wanted, at least 100ms."),
+  log: z
+    .strictObject({
+      level: z.enum(["debug", "info", "warn", "error"]).default("info").describe("Least level that is logged."),
+    })
+    .prefault({}),
 });
 
 export type Settings = z.output<typeof settingsSchema>;

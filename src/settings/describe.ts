@@ -1,0 +1,93 @@
+import { z } from "zod";
+import { isLive } from "./compare.ts";
+import { settingAt, settingKeys } from "./keys.ts";
+import { type Settings, settingsSchema } from "./schema.ts";
+
+/** What a command line needs to register a setting. */
+export interface SettingFlag {
+  /** Key path, the name under which `loadSettings` takes the flag's value: `haproxy.drainTimeout`. */
+  readonly key: string;
+  /** `--haproxy-drain-timeout` */
+  readonly flag: string;
+  readonly description: string;
+  /** As a person writes it; for the help text only, a flag that is not given has no value. */
+  readonly default: string | undefined;
+  readonly choices?: readonly string[];
+}
+
+const mask = "***";
+const begin = "<!-- settings: generated from the schema, do not edit -->";
+const end = "<!-- end of settings -->";
+
+/** One flag for each setting. A secret given as a flag shows in the list of processes; its description says so. */
+export function settingFlags(): readonly SettingFlag[] {
+  return settingKeys().map(({ path, flag, description, default: value, choices, sensitive }) => ({
+    key: path,
+    flag,
+    description: sensitive
+      ? `${description} Others on this machine can read it from the list of processes.`
+      : description,
+    default: sensitive ? undefined : value,
+    ...(choices === undefined ? {} : { choices }),
+  }));
+}
+
+/** All settings as a Markdown table. */
+export function settingsTable(): string {
+  const rows = settingKeys().map(({ path, environment, default: value, choices, description }) => {
+    const meaning =
+      choices === undefined || choices.length < 2 ? description : `${description} (${choices.join(", ")})`;
+    const cells = [
+      `\`${path}\``,
+      `\`${environment}\``,
+      value === undefined ? "not set" : `\`${value}\``,
+      isLive(path) ? "at once" : "restart",
+      meaning,
+    ];
+    return `| ${cells.map((cell) => cell.replaceAll("|", "\\|").replaceAll("<", "&lt;")).join(" | ")} |`;
+  });
+  return [
+    "| Key | Environment | Default | A change applies | Meaning |",
+    "| --- | --- | --- | --- | --- |",
+    ...rows,
+  ].join("\n");
+}
+
+/** A document with the table between its two marks brought up to date; unchanged where it has no marks. */
+export function withSettingsTable(document: string): string {
+  const from = document.indexOf(begin);
+  const to = document.indexOf(end, from);
+  if (from < 0 || to < 0) return document;
+  return `${document.slice(0, from + begin.length)}\n\n${settingsTable()}\n\n${document.slice(to)}`;
+}
+
+/** The settings with each secret that is set replaced, for people and logs. */
+export function maskSettings(settings: Settings): Settings {
+  const masked = structuredClone(settings);
+  for (const { path, sensitive } of settingKeys()) {
+    const dot = path.lastIndexOf(".");
+    const section = dot < 0 ? masked : settingAt(masked, path.slice(0, dot));
+    if (sensitive && settingAt(masked, path) !== undefined)
+      Object.assign(section as object, { [path.slice(dot + 1)]: mask });
+  }
+  return masked;
+}
+
+/** JSON Schema (draft 2020-12) of the settings file, for editors; the defaults are those a person would write. */
+export function settingsJsonSchema(): object {
+  const durations = new Map(
+    settingKeys()
+      .filter((key) => key.kind === "duration")
+      .map((key) => [`properties.${key.path.split(".").join(".properties.")}`, key.default]),
+  );
+  return {
+    title: "Settings of Sluice",
+    ...z.toJSONSchema(settingsSchema, {
+      io: "input",
+      override: ({ jsonSchema, path }) => {
+        const value = durations.get(path.join("."));
+        if (value !== undefined) jsonSchema.default = value;
+      },
+    }),
+  };
+}

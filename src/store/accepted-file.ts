@@ -1,0 +1,48 @@
+import { z } from "zod";
+import { parseSnapshot, snapshotToJson } from "../catalog/snapshot-file.ts";
+import type { Snapshot } from "../catalog/types.ts";
+import type { Accepted, Hold } from "../guard/types.ts";
+import { SluiceError } from "../support/errors.ts";
+
+const schema = z.object({
+  emptySince: z.record(z.string(), z.number()),
+  holds: z.array(z.object({ service: z.string(), node: z.string(), id: z.string(), since: z.number() })),
+});
+
+/**
+ * The last good services as they go to `snapshot.json`: a snapshot file like any other (`--snapshot` takes it), and
+ * beside it what the guard keeps.
+ */
+export function acceptedToJson(accepted: Accepted, wallMs: number): unknown {
+  const snapshot: Snapshot = {
+    services: accepted.services,
+    unselected: new Set(),
+    sequence: 0,
+    takenAt: wallMs,
+    answeredAt: 0,
+  };
+  return {
+    ...(snapshotToJson(snapshot) as object),
+    guard: {
+      emptySince: Object.fromEntries(accepted.emptySince),
+      holds: accepted.holds.map(({ service, instance: { node, id }, since }) => ({ service, node, id, since })),
+    },
+  };
+}
+
+/** @throws {SluiceError} ERR_SNAPSHOT_INVALID */
+export function parseAccepted(json: unknown): Accepted {
+  const { services } = parseSnapshot(json);
+  const parsed = schema.safeParse((json as { guard?: unknown }).guard ?? { emptySince: {}, holds: [] });
+  if (!parsed.success) {
+    throw new SluiceError(
+      "ERR_SNAPSHOT_INVALID",
+      `the guard's part of the last good snapshot is broken: ${z.prettifyError(parsed.error)}`,
+    );
+  }
+  const holds = parsed.data.holds.flatMap(({ service, node, id, since }): Hold[] => {
+    const instance = services.get(service)?.instances.find((one) => one.node === node && one.id === id);
+    return instance === undefined ? [] : [{ service, instance, since }];
+  });
+  return { services, emptySince: new Map(Object.entries(parsed.data.emptySince)), holds };
+}
