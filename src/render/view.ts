@@ -1,0 +1,219 @@
+import { isIP } from "node:net";
+import { z } from "zod";
+import type { Backend, LoadBalancer } from "../routing/types.ts";
+import type { Settings } from "../settings/schema.ts";
+import { SluiceError } from "../support/errors.ts";
+
+const name = z
+  .string()
+  .regex(/^[A-Za-z0-9_.:-]+$/, { error: "not a name: letters, digits and _ . : - are what it may have" });
+const oneLine = z.string().refine((text) => !hasControl(text), { error: "has a control character" });
+
+const server = z.strictObject({
+  name: name.describe("Name of the server: `<label>_<address>:<port>`, made of `A-Za-z0-9_.:-`."),
+  address: z
+    .string()
+    .refine((address) => isIP(address) !== 0, { error: "not an IP address" })
+    .describe("IPv4 or IPv6 address without brackets; write it with the filter `host`."),
+  port: z.number().int().min(1).max(65535).describe("1 to 65535."),
+  weight: z.number().int().min(0).max(256).describe("0 to 256; 0 takes no new requests."),
+  id: z
+    .number()
+    .int()
+    .min(1)
+    .max(0x7fffffff)
+    .optional()
+    .describe("The server's explicit id; only where `consistent` is true, and then it must be written."),
+  joining: z.boolean().describe("True while it waits for HAProxy's first good check; its weight is 0 until then."),
+  node: oneLine.describe("Name of the Consul node; any text."),
+  instanceId: oneLine.describe("Consul's ServiceID; any text."),
+});
+
+const source = z.strictObject({
+  datacenter: oneLine.describe("Consul datacenter; any text."),
+  partition: oneLine.optional().describe("Consul admin partition, where there is one."),
+  namespace: oneLine.optional().describe("Consul namespace, where there is one."),
+  peer: oneLine.optional().describe("Cluster peer it is imported from, where it is."),
+  name: oneLine.describe("Name of the service as Consul has it; any text."),
+});
+
+const backend = z.strictObject({
+  name: name.describe("Name of the backend, made of `A-Za-z0-9_.:-`; never begins with `sluice_`."),
+  mode: z.enum(["http", "tcp"]).describe("`http` or `tcp`."),
+  balance: oneLine.describe("What stands behind `balance`: one word or several; write it with the filter `words`."),
+  consistent: z
+    .boolean()
+    .describe("True for algorithms that hash: write `hash-type consistent`, and the servers' ids."),
+  servers: z.array(server).describe("Its servers, sorted by name; may be empty."),
+  sources: z.array(source).describe("The Consul services whose instances it holds."),
+});
+
+const route = z.strictObject({
+  host: oneLine.describe("Host name in lower case, without port."),
+  backend: name.describe("Name of the backend it leads to."),
+});
+
+const exclusion = z.strictObject({
+  service: oneLine.describe("Name of the service as Consul has it; any text."),
+  instance: oneLine.optional().describe("`<node>/<id>`; not there when the whole service is meant."),
+  code: oneLine.describe(
+    "What kind of problem: `address-unusable`, `port-unusable`, `name-conflict`, `host-unusable`, `duplicate`.",
+  ),
+  reason: oneLine.describe("What is wrong, for people."),
+});
+
+/** What a template sees: the one source for its validation, its type and its table in docs/template.md. */
+export const viewSchema = z.strictObject({
+  backends: z.array(backend).describe("One per service, sorted by name."),
+  routes: z.array(route).describe("Host names and where they lead, sorted by host."),
+  http: z
+    .strictObject({
+      bind: z.array(oneLine).describe("Addresses of the HTTP entry point, from the setting `http.bind`."),
+      domain: oneLine.describe("A service answers at `<service>.<domain>`, from the setting `http.domain`."),
+      defaultBackend: name
+        .optional()
+        .describe("Backend of `http.defaultService`; not there while no such service is known."),
+    })
+    .describe("The HTTP entry point."),
+  stats: z
+    .strictObject({
+      bind: z.array(oneLine).describe("Addresses of the stats page, from the setting `stats.bind`."),
+      path: oneLine.describe("Its path, from the setting `stats.path`."),
+      user: oneLine.describe("Its user, from the setting `stats.user`."),
+      password: oneLine.describe("Its password, from the setting `stats.password`."),
+    })
+    .describe("HAProxy's stats page."),
+  sluice: z
+    .strictObject({
+      directory: oneLine.describe("The state directory, from the setting `haproxy.directory`."),
+      runtimeSocket: oneLine.describe("Path of the stats socket Sluice talks to."),
+      drainTimeoutMs: z
+        .number()
+        .int()
+        .min(0)
+        .describe("How long connections may be finished, in milliseconds, from the setting `haproxy.drainTimeout`."),
+      version: oneLine.describe("Sluice's version."),
+    })
+    .describe("What Sluice needs to find again."),
+  haproxy: z
+    .strictObject({ version: oneLine.describe("HAProxy's version as it tells it, for example `2.6.12-1+deb12u3`.") })
+    .optional()
+    .describe("Not there where HAProxy could not be asked (offline commands)."),
+  excluded: z.array(exclusion).describe("What was left out of the configuration, and why."),
+});
+
+export type View = z.output<typeof viewSchema>;
+export type BackendView = View["backends"][number];
+/** What a backend's part sees besides the backend: all that does not grow with the fleet. */
+export type Surroundings = Pick<View, "http" | "stats" | "sluice" | "haproxy">;
+
+const surroundingsSchema = viewSchema.pick({ http: true, stats: true, sluice: true, haproxy: true });
+const restSchema = viewSchema.pick({ routes: true, excluded: true });
+
+export interface ViewFacts {
+  readonly directory: string;
+  readonly runtimeSocket: string;
+  readonly version: string;
+  readonly haproxyVersion?: string;
+}
+
+/** Makes views, and remembers each backend's part of it for as long as the backend is the very same object. */
+export class Viewer {
+  readonly #facts: ViewFacts;
+  readonly #known = new WeakMap<Backend, BackendView>();
+
+  constructor(facts: ViewFacts) {
+    this.#facts = facts;
+  }
+
+  /**
+   * The view of a load balancer: checked, plain, frozen to the last field. A control character in what people may name
+   * freely in Consul (nodes, ServiceIDs, services) is shown as U+FFFD, so that no value can end a line of haproxy.cfg.
+   *
+   * @throws SluiceError ERR_VALUE_UNSAFE naming the field
+   */
+  view(loadBalancer: LoadBalancer, settings: Settings): View {
+    const rest = checked(restSchema, "the routes", {
+      routes: loadBalancer.routes.map(({ host, backend }) => ({ host, backend })),
+      excluded: loadBalancer.excluded.map((one) => cleaned(one)),
+    });
+    return Object.freeze({
+      backends: Object.freeze(loadBalancer.backends.map((one) => this.#backend(one))) as BackendView[],
+      ...rest,
+      ...this.#surroundings(loadBalancer, settings),
+    });
+  }
+
+  #surroundings(loadBalancer: LoadBalancer, settings: Settings): Surroundings {
+    const { directory, runtimeSocket, version, haproxyVersion } = this.#facts;
+    return checked(surroundingsSchema, "the settings", {
+      http: {
+        bind: settings.http.bind.split(","),
+        domain: settings.http.domain,
+        ...(loadBalancer.defaultBackend !== undefined && { defaultBackend: loadBalancer.defaultBackend }),
+      },
+      stats: {
+        bind: settings.stats.bind.split(","),
+        path: settings.stats.path,
+        user: settings.stats.user,
+        password: settings.stats.password,
+      },
+      sluice: { directory, runtimeSocket, drainTimeoutMs: settings.haproxy.drainTimeout, version },
+      ...(haproxyVersion !== undefined && { haproxy: { version: haproxyVersion } }),
+    });
+  }
+
+  #backend(from: Backend): BackendView {
+    const known = this.#known.get(from);
+    if (known !== undefined) return known;
+    const { name, mode, balance, consistent, servers, sources } = from;
+    const made = checked(backend, `backend ${JSON.stringify(name)}`, {
+      name,
+      mode,
+      balance,
+      consistent,
+      servers: servers.map(({ instance, ...one }) => ({
+        ...one,
+        node: cleanText(instance.node),
+        instanceId: cleanText(instance.id),
+      })),
+      sources: sources.map((one) => cleaned(one)),
+    });
+    this.#known.set(from, made);
+    return made;
+  }
+}
+
+function checked<S extends z.ZodType>(schema: S, what: string, value: unknown): z.output<S> {
+  const result = schema.safeParse(value);
+  if (result.success) return frozen(result.data);
+  const [problem] = result.error.issues;
+  const path = problem === undefined || problem.path.length === 0 ? "" : ` at ${problem.path.join(".")}`;
+  throw new SluiceError(
+    "ERR_VALUE_UNSAFE",
+    `A value of ${what} cannot be carried into haproxy.cfg${path}: ${problem?.message ?? "unknown problem"}`,
+    { details: { issues: result.error.issues.map(({ path, message }) => ({ path: path.join("."), message })) } },
+  );
+}
+
+function frozen<T>(value: T): T {
+  if (typeof value !== "object" || value === null || Object.isFrozen(value)) return value;
+  for (const part of Object.values(value)) frozen(part);
+  return Object.freeze(value);
+}
+
+function cleaned<T extends object>(texts: T): Record<string, unknown> {
+  return Object.fromEntries(
+    Object.entries(texts).map(([key, value]) => [key, typeof value === "string" ? cleanText(value) : value]),
+  );
+}
+
+function cleanText(text: string): string {
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what is looked for
+  return text.replace(/[\x00-\x1f\x7f]/g, "\ufffd");
+}
+
+function hasControl(text: string): boolean {
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what is looked for
+  return /[\x00-\x1f\x7f]/.test(text);
+}
