@@ -33,7 +33,10 @@ export interface Instance {
 
 /** How far a service's instances can be believed. */
 export interface Freshness {
-  /** Wall-clock ms of the last good answer. */
+  /**
+   * Wall-clock ms of the good answer that brought this object. Answers that repeat it do not renew it, for the object
+   * stays the same; the catalog's status has the time of the last answer of all.
+   */
   readonly asOf: number;
   /** True while Consul cannot be asked or contradicts itself: the instances are the last good ones. */
   readonly stale: boolean;
@@ -50,6 +53,11 @@ export interface CatalogService {
 /** Everything that is known of the selected services at one moment. Keyed by `serviceKeyString`. */
 export interface Snapshot {
   readonly services: ReadonlyMap<string, CatalogService>;
+  /**
+   * Key strings of the services that the catalog lists and that are not selected. A service that is neither here nor
+   * in `services` is one the catalog does not list at all, or one beyond the connection budget.
+   */
+  readonly unselected: ReadonlySet<string>;
   /** Grows by one with each snapshot of a catalog. */
   readonly sequence: number;
   /** Wall-clock ms. */

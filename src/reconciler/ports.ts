@@ -1,6 +1,10 @@
 import type { Snapshot } from "../catalog/types.ts";
-import type { RuntimeOperation } from "../haproxy/plan/types.ts";
+import type { Accepted } from "../guard/types.ts";
+import type { LeavingServer, RuntimeOperation } from "../haproxy/plan/types.ts";
 import type { Capabilities, MapEntry, ObservedServer, WorkerInfo } from "../haproxy/runtime/types.ts";
+import type { Rendered } from "../render/types.ts";
+import type { LoadBalancer } from "../routing/types.ts";
+import type { Settings } from "../settings/schema.ts";
 
 /** The catalog as the reconciler sees it: the newest snapshot, and a word when there is a newer one. */
 export interface CatalogPort {
@@ -17,7 +21,9 @@ export type OperationResult =
   | { readonly ok: false; readonly command: string; readonly answer: string };
 
 /** A server that was put in maintenance and waits to be deleted. */
-export type DeleteResult = { readonly kind: "deleted" | "gone" | "busy" } | { readonly kind: "refused"; readonly answer: string };
+export type DeleteResult =
+  | { readonly kind: "deleted" | "gone" | "busy" }
+  | { readonly kind: "refused"; readonly answer: string };
 
 /** The running HAProxy, seen through its Runtime API. Throws SluiceError when the socket does not answer. */
 export interface RuntimePort {
@@ -69,4 +75,41 @@ export interface ProcessPort {
   onExit(listener: (detail: string) => void): () => void;
   /** Ends HAProxy. */
   stop(): Promise<void>;
+}
+
+/** The sources of a template, all read at one moment: what is rendered can neither change nor go while it is used. */
+export interface TemplateSource {
+  /** Path of the main template, for messages. */
+  readonly path: string;
+  /** The same for the same sources. */
+  readonly digest: string;
+  /** Text by name relative to the main template's directory. */
+  readonly sources: Readonly<Record<string, string>>;
+}
+
+/** Throws ERR_TEMPLATE_FAILED or ERR_VALUE_UNSAFE, naming file and line. */
+export interface RenderPort {
+  render(loadBalancer: LoadBalancer, settings: Settings, template: TemplateSource): Rendered;
+}
+
+/** What survives the operator: the live file and its maps, the last good snapshot, the leaving set. */
+export interface StorePort {
+  readConfig(): Promise<string | undefined>;
+  writeConfig(text: string): Promise<void>;
+  /** Returns the path of the candidate. */
+  writeCandidate(text: string): Promise<string>;
+  /** By absolute path. */
+  readMaps(): Promise<ReadonlyMap<string, string>>;
+  writeMap(path: string, text: string): Promise<void>;
+  removeMap(path: string): Promise<void>;
+  writeAsset(path: string, text: string): Promise<void>;
+  pruneAssets(keep: ReadonlySet<string>): Promise<unknown>;
+  saveState(change: { readonly generation: number; readonly leaving: readonly LeavingServer[] }): Promise<void>;
+  writeAccepted(accepted: Accepted): Promise<void>;
+  writeTemplate(template: TemplateSource): Promise<void>;
+}
+
+/** Whether something accepts a TCP connection there within `timeoutMs`. */
+export interface ProbePort {
+  accepts(address: string, port: number, timeoutMs: number): Promise<boolean>;
 }

@@ -6,9 +6,17 @@ export interface LoadBalancer {
   readonly backends: readonly Backend[];
   /** Sorted by host. */
   readonly routes: readonly Route[];
+  /** The backend of `http.defaultService`; absent while no such service is known. */
+  readonly defaultBackend?: string;
   /** What was left out, and why. Sorted. */
   readonly excluded: readonly Exclusion[];
 }
+
+/**
+ * Which servers have been let in before, by backend. A server that is not among them waits for HAProxy's first good
+ * check when no check of Consul vouches for it. The sets are never changed in place: a new set tells a change.
+ */
+export type Admitted = ReadonlyMap<string, ReadonlySet<string>>;
 
 /** A group of servers requests are balanced over. */
 export interface Backend {

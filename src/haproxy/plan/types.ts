@@ -1,4 +1,5 @@
-import type { MapEntry } from "../runtime/types.ts";
+import type { Config } from "../config/types.ts";
+import type { Capabilities, MapEntry, ObservedServer } from "../runtime/types.ts";
 
 interface ServerRef {
   readonly backend: string;
@@ -63,4 +64,38 @@ export interface Plan {
   /** Present and non-empty when the structure differs. */
   readonly reload?: readonly ReloadReason[];
   readonly changes: readonly Change[];
+}
+
+/** A server that was put in maintenance and waits, in the running process, to be deleted. */
+export interface LeavingServer {
+  readonly backend: string;
+  readonly server: string;
+  /** Empty where it is not known: a server met in a process that was adopted. Its name carries its address. */
+  readonly address: string;
+  readonly port: number;
+  /** The words it runs with; undefined where that is not known (met in a process that was adopted). */
+  readonly options: readonly string[] | undefined;
+  /** Wall-clock ms at which it was put in maintenance. */
+  readonly since: number;
+}
+
+/** Names a server of a backend, as HAProxy's commands do: `backend/server`. */
+export type ServerPath = `${string}/${string}`;
+
+export interface PlanInput {
+  /** What the process loaded, with every change made to it since. */
+  readonly current: Desired;
+  readonly wanted: Desired;
+  readonly capabilities: Capabilities;
+  readonly leaving: ReadonlyMap<ServerPath, LeavingServer>;
+  /** What was read back from the process, by backend. Where a backend is not in it, `current` is believed. */
+  readonly observed?: ObservedBackends;
+}
+
+export type ObservedBackends = ReadonlyMap<string, readonly ObservedServer[]>;
+
+export interface Desired {
+  readonly config: Config;
+  /** Map files by path. */
+  readonly maps: ReadonlyMap<string, string>;
 }

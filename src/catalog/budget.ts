@@ -1,0 +1,37 @@
+import type { Settings } from "../settings/schema.ts";
+
+/** Left to all else on this host that talks to the agent, and to our own short reads. */
+const reserve = 20;
+const defaultAgentLimit = 200;
+const mostReads = 8;
+/** Where the agent has no limit. */
+const mostConnections = 10_000;
+
+/** How the connections to Consul are shared out. */
+export interface Budget {
+  /** Connections that watches may hold, those of the lists included. */
+  readonly watches: number;
+  /** Short reads at a time, beside the watches. */
+  readonly reads: number;
+  /** Where the number comes from. */
+  readonly source: "setting" | "agent" | "default";
+}
+
+/**
+ * A blocking query occupies a connection, and an agent takes 200 from one address unless
+ * `limits.http_max_conns_per_client` says otherwise (Consul: agent configuration, "limits").
+ *
+ * @param agentLimit the agent's limit where it may be read; 0 and less: none
+ */
+export function shareConnections(connections: Settings["consul"]["connections"], agentLimit?: number): Budget {
+  if (connections !== "auto") {
+    const reads = Math.min(mostReads, Math.max(1, Math.floor(connections / 10)));
+    return { watches: Math.max(1, connections - reads), reads, source: "setting" };
+  }
+  const limit = agentLimit ?? defaultAgentLimit;
+  const source = agentLimit === undefined ? "default" : "agent";
+  if (limit <= 0) return { watches: mostConnections, reads: mostReads, source };
+  if (limit > 2 * reserve) return { watches: Math.min(mostConnections, limit - reserve), reads: mostReads, source };
+  // Too little for the whole reserve: half of it is ours.
+  return { watches: Math.max(1, Math.floor(limit / 2)), reads: 1, source };
+}

@@ -1,0 +1,23 @@
+import type { Command } from "commander";
+import { addSettingOptions, settingsOf } from "./setting-options.ts";
+import type { Outcome, Terminal } from "./terminal.ts";
+
+/** `sluice run`: the operator itself, until SIGTERM or SIGINT. */
+export function addRunCommand(program: Command, terminal: Terminal, _outcome: Outcome): void {
+  const command = program
+    .command("run")
+    .description("watch Consul and keep HAProxy at what it says, until stopped by SIGTERM or SIGINT")
+    .option("--json", "log as JSON also on a terminal")
+    .addHelpText("after", "\nExample:\n  sluice run --settings sluice.yaml --http-bind :8080");
+  addSettingOptions(command).action(async () => {
+    const loaded = settingsOf(command, terminal);
+    const json = command.opts<{ json?: boolean }>().json === true;
+    const { createLogger } = await import("../support/create-logger.ts");
+    const { runOperator } = await import("../operator.ts");
+    const logger = await createLogger({ level: loaded.settings.log.level, ...(json && { pretty: false }) });
+    const stop = new AbortController();
+    // A second signal does not kill: stopping is bounded, and a half-written stop helps nobody.
+    for (const name of ["SIGTERM", "SIGINT"] as const) process.on(name, () => stop.abort());
+    await runOperator({ loaded, reload: () => settingsOf(command, terminal), logger }, stop.signal);
+  });
+}

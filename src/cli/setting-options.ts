@@ -1,0 +1,33 @@
+import { type Command, Option } from "commander";
+import { settingFlags } from "../settings/describe.ts";
+import { type LoadedSettings, loadSettings } from "../settings/load.ts";
+import type { Terminal } from "./terminal.ts";
+
+/** Adds `--settings FILE` and one flag for each setting. */
+export function addSettingOptions(command: Command): Command {
+  command.option("--settings <file>", "settings file (default: $SLUICE_SETTINGS, else sluice.yaml where it is there)");
+  for (const { flag, description, default: value, choices } of settingFlags()) {
+    const shown = value === undefined ? description : `${description} (default: ${value})`;
+    const option = new Option(`${flag} <value>`, shown);
+    if (choices !== undefined && choices.length > 1) option.choices([...choices]);
+    // Forty flags would bury the few words of the command itself: `sluice settings list` shows them.
+    command.addOption(option.hideHelp());
+  }
+  return command.addHelpText(
+    "after",
+    "\nEvery setting is a flag as well, --haproxy-directory for one: see `sluice settings list`.",
+  );
+}
+
+/** The settings that this command line, the environment and the file say. Reads the file anew at each call. */
+export function settingsOf(command: Command, terminal: Terminal): LoadedSettings {
+  const options = command.opts<Record<string, string | undefined>>();
+  const flags: Record<string, string | undefined> = {};
+  for (const { key, flag } of settingFlags()) flags[key] = options[optionName(flag)];
+  return loadSettings({ file: options["settings"], env: terminal.env, flags });
+}
+
+/** The key under which commander keeps a long flag's value: `--haproxy-directory` → `haproxyDirectory`. */
+function optionName(flag: string): string {
+  return flag.replace(/^--/, "").replace(/-([a-z0-9])/g, (_, letter: string) => letter.toUpperCase());
+}

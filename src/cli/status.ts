@@ -1,0 +1,56 @@
+import type { Command } from "commander";
+import type { OperatorStatus } from "../admin/server.ts";
+import { statePaths } from "../store/paths.ts";
+import { addSettingOptions, settingsOf } from "./setting-options.ts";
+import { type Outcome, type Terminal, table } from "./terminal.ts";
+
+/** `sluice status`: what the running operator knows and does. */
+export function addStatusCommand(program: Command, terminal: Terminal, outcome: Outcome): void {
+  const command = program
+    .command("status")
+    .description("show what the running operator serves, holds and leaves out, and whether the catalog is fresh")
+    .option("--json", "all of it as JSON")
+    .addHelpText("after", "\nExample:\n  sluice status --settings sluice.yaml");
+  addSettingOptions(command).action(async () => {
+    const { settings } = settingsOf(command, terminal);
+    const { askOperator } = await import("../admin/client.ts");
+    const status = await askOperator<OperatorStatus>(statePaths(settings.haproxy.directory).adminSocket, "/v1/status");
+    outcome.exitCode = status.ready ? 0 : 1;
+    const json = command.opts<{ json?: boolean }>().json === true;
+    terminal.out(json ? `${JSON.stringify(status, undefined, 2)}\n` : described(status));
+  });
+}
+
+function described({ ready, reasons, reconciler, catalog }: OperatorStatus): string {
+  const { haproxy, services, leaving, holds, excluded } = reconciler;
+  const lag = reconciler.fileLagMs === undefined ? "file up to date" : `file ${reconciler.fileLagMs} ms behind`;
+  const stale = catalog.stale.map(({ name, reason, since }) => [`stale: ${name}`, `since ${since}`, reason]);
+  return [
+    ready ? "ready\n" : `not ready: ${reasons.join("; ")}\n`,
+    `HAProxy ${haproxy.version ?? "?"} ${haproxy.up ? `runs, worker ${haproxy.worker}` : "is not running"}; generation ${reconciler.generation}, ${lag}\n`,
+    `catalog: ${catalog.watches} of ${catalog.budget} watches, ${stale.length} stale\n`,
+    table(stale),
+    services.length === 0 ? "" : "\n",
+    table([
+      ...(services.length === 0 ? [] : [["SERVICE", "SERVER", "ADDRESS", "WEIGHT", ""]]),
+      ...services.flatMap(({ name, servers, emptySince }) =>
+        servers.length === 0
+          ? [[name, "-", "-", "-", `no instance since ${emptySince ?? "the start"}: answers 503`]]
+          : servers.map((server, index) => [
+              index === 0 ? name : "",
+              server.name,
+              `${server.address}:${server.port}`,
+              String(server.weight),
+              server.joining ? "joining: waits for its first check" : server.weight === 0 ? "drain" : "",
+            ]),
+      ),
+    ]),
+    ...leaving.map(({ server, since }) => `leaving: ${server} since ${since}\n`),
+    ...holds.map(({ service, instance, since }) => `held: ${service} ${instance} since ${since}\n`),
+    ...excluded.map(
+      ({ service, instance, reason }) => `left out: ${JSON.stringify(service)} ${instance ?? ""}: ${reason}\n`,
+    ),
+    ...(reconciler.inputsProblem === undefined ? [] : [`settings or template refused: ${reconciler.inputsProblem}\n`]),
+    ...(reconciler.refused === undefined ? [] : [`structure refused: ${reconciler.refused.join("; ")}\n`]),
+  ].join("");
+}

@@ -1,0 +1,10 @@
+import type { ServerLine } from "../config/types.ts";
+
+/** What a server runs with: the default-server words in force, then its own, which win (configuration manual 5.2). */
+export function allWords(line: Pick<ServerLine, "defaults" | "options">): readonly string[] {
+  return line.defaults.length === 0 ? line.options : [...line.defaults, ...line.options];
+}
+
+export function sameWords(a: readonly string[], b: readonly string[]): boolean {
+  return a.length === b.length && a.every((word, index) => word === b[index]);
+}

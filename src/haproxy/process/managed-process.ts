@@ -1,0 +1,296 @@
+import type { ChildProcess } from "node:child_process";
+import { rm } from "node:fs/promises";
+import path from "node:path";
+import type { ProcessPort, Verdict } from "../../reconciler/ports.ts";
+import type { Clock } from "../../support/clock.ts";
+import { SluiceError } from "../../support/errors.ts";
+import type { Logger } from "../../support/logger.ts";
+import type { ProcessList } from "../runtime/observe.ts";
+import type { WorkerInfo } from "../runtime/types.ts";
+import { DeathWatch } from "./death-watch.ts";
+import { haproxyEnvironment } from "./environment.ts";
+import { HaproxyLog } from "./haproxy-log.ts";
+import { endLeftovers } from "./leftovers.ts";
+import { askProcessList } from "./master-cli.ts";
+import { preflightConfig } from "./preflight.ts";
+import { findProcess, hasCapability, isAlive, type ProcessHandle, signalProcess, waitForEnd } from "./process-table.ts";
+import { reloadMaster } from "./reload.ts";
+import type { Binary } from "./run-binary.ts";
+import { awaitWorker, isOurs, type StartParts, spawnMaster, startFailed } from "./start.ts";
+import { validateConfig } from "./validate.ts";
+
+/** Where HAProxy's files lie; all absolute. */
+export interface ProcessPaths {
+  /** The live configuration. */
+  readonly config: string;
+  readonly masterSocket: string;
+  /** The stats socket that the configuration has. */
+  readonly runtimeSocket: string;
+  readonly haproxyLog: string;
+}
+
+export interface ManagedProcessOptions {
+  /** A path, or a name looked up in PATH. */
+  readonly binary: string;
+  readonly paths: ProcessPaths;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  /** HAProxy's environment. Default: this process's, without what `haproxyEnvironment` takes out. */
+  readonly environment?: NodeJS.ProcessEnv;
+  /** How long `stop` lets requests finish. Default: 1000 ms. */
+  readonly softStopMs?: number;
+}
+
+const askLimitMs = 1_000;
+const startLimitMs = 30_000;
+const adoptLimitMs = 10_000;
+/** After SIGTERM, and again after SIGKILL. */
+const endLimitMs = 2_000;
+/** CAP_NET_BIND_SERVICE, capabilities(7) */
+const netBindService = 10;
+
+/** The master that is followed. */
+interface Followed {
+  readonly handle: ProcessHandle;
+  readonly suspect: () => void;
+  readonly release: () => void;
+}
+
+/**
+ * A HAProxy in master-worker mode that Sluice starts, and that outlives Sluice: after a restart the operator adopts it.
+ * Its process tree is one: a worker ends when its master does, and the master when its worker does (measured on 2.6.12),
+ * so that the master alone is followed.
+ */
+export class ManagedProcess implements ProcessPort {
+  readonly #parts: StartParts;
+  readonly #logger: Logger;
+  readonly #softStopMs: number;
+  readonly #listeners = new Set<(detail: string) => void>();
+  #followed: Followed | undefined;
+  /** Errors in the log behind this place belong to the structure that runs. */
+  #logMark = 0;
+
+  constructor({ binary, paths, clock, logger, environment, softStopMs = 1_000 }: ManagedProcessOptions) {
+    const called: Binary = {
+      // Taken before the working directory becomes the state directory.
+      path: binary.includes("/") ? path.resolve(binary) : binary,
+      environment: environment ?? haproxyEnvironment(process.env),
+      directory: path.dirname(paths.config),
+    };
+    this.#parts = {
+      binary: called,
+      configPath: paths.config,
+      masterSocket: paths.masterSocket,
+      runtimeSocket: paths.runtimeSocket,
+      pidFile: path.join(path.dirname(paths.masterSocket), "haproxy.pid"),
+      log: new HaproxyLog(paths.haproxyLog, paths.config),
+      clock,
+    };
+    this.#logger = logger;
+    this.#softStopMs = softStopMs;
+  }
+
+  /** @throws {SluiceError} ERR_HAPROXY_MISSING */
+  validate(candidatePath: string, signal?: AbortSignal): Promise<Verdict> {
+    const { binary, clock } = this.#parts;
+    const { path: program, environment, directory } = binary;
+    return validateConfig({
+      binary: program,
+      file: candidatePath,
+      clock,
+      signal,
+      environment,
+      ...(directory === undefined ? {} : { directory }),
+    });
+  }
+
+  /** Never throws but the signal's reason. */
+  preflight(candidateText: string, runningText: string | undefined, signal?: AbortSignal): Promise<Verdict> {
+    const master = this.#followed?.handle;
+    // Where none runs HAProxy is asked itself: it fails at once and harms nobody.
+    const mayBindLowPorts = master === undefined || hasCapability(master.pid, netBindService);
+    return preflightConfig({ candidateText, runningText, mayBindLowPorts, signal });
+  }
+
+  /** @throws {SluiceError} ERR_HAPROXY_RELOAD when the old worker goes on; ERR_HAPROXY_UNREACHABLE when no master answers */
+  async reload(signal?: AbortSignal): Promise<WorkerInfo> {
+    const handle = this.#followed?.handle;
+    const worker = await reloadMaster(
+      { ...this.#parts, masterAlive: () => handle === undefined || isAlive(handle) },
+      signal,
+    );
+    this.#logMark = this.#parts.log.end();
+    return worker;
+  }
+
+  /**
+   * @throws {SluiceError} ERR_HAPROXY_START when HAProxy ends before its worker answers, with its own words, or another
+   *   HAProxy holds our master socket; ERR_HAPROXY_MISSING when the binary cannot be run
+   */
+  async adoptOrStart(signal?: AbortSignal): Promise<{ readonly adopted: boolean; readonly worker: WorkerInfo }> {
+    let list = await this.#ask(signal);
+    if (list === undefined && (await endLeftovers({ ...this.#parts, logger: this.#logger }, signal))) {
+      list = await this.#ask(signal);
+    }
+    return list === undefined ? this.#start(signal) : this.#adopt(list, signal);
+  }
+
+  async running(): Promise<boolean> {
+    return (await this.#ask()) !== undefined;
+  }
+
+  onExit(listener: (detail: string) => void): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  }
+
+  /** A connection to HAProxy broke: looks at once whether it still runs, instead of waiting to be told. */
+  suspect(): void {
+    this.#followed?.suspect();
+  }
+
+  /** Lets go of the process without touching it: nothing of it keeps the operator from ending. */
+  release(): void {
+    this.#followed?.release();
+    this.#followed = undefined;
+  }
+
+  /**
+   * Ends HAProxy within a bounded time: requests under way may finish for `softStopMs` (SIGUSR1, management guide 4),
+   * then SIGTERM, then SIGKILL. Listeners of `onExit` are not called. Does nothing when none runs.
+   */
+  async stop(): Promise<void> {
+    const { clock, masterSocket, runtimeSocket, pidFile } = this.#parts;
+    const list = await this.#ask();
+    const master = this.#followed?.handle ?? this.#ours(list?.master.pid);
+    this.release();
+    if (master === undefined) return;
+    const workers = [...(list?.workers ?? []), ...(list?.oldWorkers ?? [])].flatMap((pid) => this.#ours(pid) ?? []);
+    const all = [master, ...workers];
+    signalProcess(master, "SIGUSR1");
+    if (!(await waitForEnd(all, this.#softStopMs, clock))) {
+      signalProcess(master, "SIGTERM");
+      if (!(await waitForEnd(all, endLimitMs, clock))) {
+        for (const handle of all) signalProcess(handle, "SIGKILL");
+        if (!(await waitForEnd(all, endLimitMs, clock))) {
+          this.#logger.error({ pids: all.map(({ pid }) => pid) }, "HAProxy does not end, not even by SIGKILL");
+        }
+      }
+    }
+    await Promise.all([masterSocket, runtimeSocket, pidFile].map((file) => rm(file, { force: true })));
+  }
+
+  async #ask(signal?: AbortSignal): Promise<ProcessList | undefined> {
+    const { masterSocket, clock } = this.#parts;
+    try {
+      return await askProcessList({ path: masterSocket, clock }, askLimitMs, signal);
+    } catch (thrown) {
+      if (!(thrown instanceof SluiceError)) throw thrown;
+      return undefined;
+    }
+  }
+
+  #ours(pid: number | undefined): ProcessHandle | undefined {
+    const handle = pid === undefined ? undefined : findProcess(pid);
+    return handle !== undefined && isOurs(handle.args, this.#parts) ? handle : undefined;
+  }
+
+  async #adopt(list: ProcessList, signal?: AbortSignal) {
+    const { clock, runtimeSocket, configPath, masterSocket } = this.#parts;
+    const { pid } = list.master;
+    const handle = this.#ours(pid);
+    if (handle === undefined) {
+      throw new SluiceError(
+        "ERR_HAPROXY_START",
+        `process ${pid} answers on ${masterSocket}, but does not run on ${configPath}; end it, or use another haproxy.directory`,
+        { retryable: true, details: { pid } },
+      );
+    }
+    if (this.#followed?.handle.pid !== pid) this.#followAdopted(handle);
+    const ended = () =>
+      isAlive(handle) ? undefined : startFailed("the master ended while it was adopted", [], this.#parts.log);
+    const worker = await awaitWorker({ runtimeSocket, clock, limitMs: adoptLimitMs, ended }, signal);
+    return { adopted: true, worker };
+  }
+
+  async #start(signal?: AbortSignal) {
+    const { clock, runtimeSocket, log } = this.#parts;
+    const logEnd = log.end();
+    const child = await spawnMaster(this.#parts);
+    const exit = exitOf(child);
+    const handle = findProcess(child.pid ?? 0);
+    const ended = () => {
+      const how = exit.how();
+      return how === undefined ? undefined : startFailed(how, log.wordsSince(logEnd), log);
+    };
+    try {
+      const worker = await awaitWorker({ runtimeSocket, clock, limitMs: startLimitMs, ended }, signal);
+      if (handle !== undefined) this.#followChild(handle, exit);
+      return { adopted: false, worker };
+    } catch (thrown) {
+      if (signal?.aborted && handle !== undefined) {
+        // Whoever aborts decides by `stop` or `release` what becomes of it.
+        this.#followChild(handle, exit);
+      } else if (handle !== undefined && exit.how() === undefined) {
+        // Half started is not left behind: the next try would find its ports taken.
+        signalProcess(handle, "SIGTERM");
+        if (!(await waitForEnd([handle], endLimitMs, clock))) signalProcess(handle, "SIGKILL");
+      }
+      throw thrown;
+    }
+  }
+
+  #followChild(handle: ProcessHandle, exit: Exit): void {
+    this.#followed?.release();
+    const followed: Followed = { handle, suspect: () => undefined, release: () => exit.forget() };
+    this.#followed = followed;
+    this.#logMark = this.#parts.log.end();
+    exit.onEnd((how) => this.#gone(followed, how));
+  }
+
+  #followAdopted(handle: ProcessHandle): void {
+    this.#followed?.release();
+    const { clock, masterSocket: socketPath } = this.#parts;
+    const onEnd = () => this.#gone(followed, "the adopted process ended");
+    const watch = new DeathWatch({ handle, socketPath, clock, onEnd });
+    const followed: Followed = { handle, suspect: () => watch.suspect(), release: () => watch.stop() };
+    this.#followed = followed;
+    this.#logMark = this.#parts.log.end();
+  }
+
+  #gone(followed: Followed, how: string): void {
+    if (this.#followed !== followed) return;
+    this.#followed = undefined;
+    const last = this.#parts.log.wordsSince(this.#logMark).at(-1);
+    const detail = `pid ${followed.handle.pid}, ${how}${last === undefined ? "" : `, last error in its log: ${last}`}`;
+    for (const listener of [...this.#listeners]) listener(detail);
+  }
+}
+
+/** How a child ended. */
+interface Exit {
+  /** Undefined while it runs. */
+  how(): string | undefined;
+  /** Calls back once it has ended, at once if it has already. */
+  onEnd(listener: (how: string) => void): void;
+  forget(): void;
+}
+
+function exitOf(child: ChildProcess): Exit {
+  let ended: string | undefined;
+  let tell: ((how: string) => void) | undefined;
+  child.once("exit", (code, signal) => {
+    ended = signal === null ? `exit code ${code}` : `ended by ${signal}`;
+    tell?.(ended);
+  });
+  return {
+    how: () => ended,
+    onEnd: (listener) => {
+      tell = listener;
+      if (ended !== undefined) listener(ended);
+    },
+    forget: () => {
+      tell = undefined;
+    },
+  };
+}

@@ -1,0 +1,72 @@
+import { readFileSync } from "node:fs";
+import type { Clock } from "../../support/clock.ts";
+
+/** A process, told apart from a later one of the same pid by when it was started. */
+export interface ProcessHandle {
+  readonly pid: number;
+  /** Clock ticks from boot to its start. */
+  readonly startedAt: string;
+  /** Its command line. */
+  readonly args: readonly string[];
+}
+
+/**
+ * The process of this pid (proc(5), `/proc/<pid>/stat` and `cmdline`).
+ *
+ * @returns undefined where there is none, or only its exit status is left (a zombie)
+ */
+export function findProcess(pid: number): ProcessHandle | undefined {
+  try {
+    const stat = readFileSync(`/proc/${pid}/stat`, "latin1");
+    // `<pid> (<name, any characters>) <state> <19 more fields> <start time> …`
+    const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
+    const [state = "", startedAt = ""] = [fields[0], fields[19]];
+    if (state === "Z" || state === "X") return undefined;
+    const args = readFileSync(`/proc/${pid}/cmdline`, "utf8").split("\0").slice(0, -1);
+    return { pid, startedAt, args };
+  } catch {
+    return undefined;
+  }
+}
+
+/** Whether it still runs. */
+export function isAlive(handle: ProcessHandle): boolean {
+  return findProcess(handle.pid)?.startedAt === handle.startedAt;
+}
+
+/** Sends a signal, if it still runs. */
+export function signalProcess(handle: ProcessHandle, signal: NodeJS.Signals): void {
+  if (!isAlive(handle)) return;
+  try {
+    process.kill(handle.pid, signal);
+  } catch {
+    // It ended meanwhile, or is not ours to signal: whoever waits for its end finds out.
+  }
+}
+
+/** Waits until none of them runs, at most `limitMs`. True when none does. */
+export async function waitForEnd(
+  handles: readonly ProcessHandle[],
+  limitMs: number,
+  clock: Clock,
+  signal?: AbortSignal,
+): Promise<boolean> {
+  const deadline = clock.now() + limitMs;
+  let waitMs = 1;
+  while (handles.some(isAlive)) {
+    if (clock.now() >= deadline) return false;
+    await clock.sleep(waitMs, signal);
+    waitMs = Math.min(50, waitMs * 2);
+  }
+  return true;
+}
+
+/** Whether a process has a capability in force (capabilities(7), `CapEff` of `/proc/<pid>/status`). */
+export function hasCapability(pid: number, bit: number): boolean {
+  try {
+    const mask = /^CapEff:\s*([0-9a-f]+)$/m.exec(readFileSync(`/proc/${pid}/status`, "latin1"))?.[1];
+    return mask !== undefined && ((BigInt(`0x${mask}`) >> BigInt(bit)) & 1n) === 1n;
+  } catch {
+    return false;
+  }
+}

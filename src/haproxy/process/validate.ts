@@ -1,0 +1,76 @@
+import type { Verdict } from "../../reconciler/ports.ts";
+import { type Clock, systemClock } from "../../support/clock.ts";
+import { SluiceError } from "../../support/errors.ts";
+import { parseVersion, supportedVersion } from "../runtime/capabilities.ts";
+import { haproxyEnvironment } from "./environment.ts";
+import { parseOutput } from "./haproxy-output.ts";
+import { type Binary, runBinary } from "./run-binary.ts";
+
+const validateLimitMs = 30_000;
+const versionLimitMs = 5_000;
+
+export interface ValidateOptions {
+  readonly binary: string;
+  readonly file: string;
+  readonly clock: Clock;
+  readonly signal?: AbortSignal | undefined;
+  /** Default: this process's, without what `haproxyEnvironment` takes out. */
+  readonly environment?: NodeJS.ProcessEnv;
+  /** Where relative paths of the file begin. Default: the current directory. */
+  readonly directory?: string;
+}
+
+/**
+ * Asks `haproxy -c` about a file (management guide 3, `-c`): exit code 0 valid, 1 refused, 2 nothing to listen on.
+ *
+ * @throws {SluiceError} ERR_HAPROXY_MISSING when the binary cannot be run; the signal's reason when it aborts first
+ */
+export async function validateConfig(options: ValidateOptions): Promise<Verdict> {
+  const { binary, file, clock, signal, directory } = options;
+  const environment = options.environment ?? haproxyEnvironment(process.env);
+  const called: Binary = { path: binary, environment, ...(directory === undefined ? {} : { directory }) };
+  const run = await runBinary(called, ["-c", "-f", file], validateLimitMs, clock, signal);
+  const { problems, warnings } = parseOutput(run.stderr, file);
+  if (run.exitCode === 0) return { ok: true, warnings };
+  if (problems.length > 0 && !run.late) return { ok: false, stage: "validate", problems };
+  return { ok: false, stage: "validate", problems: [...problems, { message: unexplained(run) }] };
+}
+
+function unexplained({ late, signal, exitCode, stdout }: Awaited<ReturnType<typeof runBinary>>): string {
+  if (late)
+    return `haproxy -c did not end within ${validateLimitMs} ms; does the file name hosts that DNS does not answer for?`;
+  if (signal !== undefined) return `haproxy -c was ended by ${signal}; try it by hand`;
+  if (exitCode === 2) return "the configuration has nothing to listen on; give it a bind line";
+  const said = stdout.trim();
+  return `haproxy -c ended with exit code ${exitCode}${said === "" ? " without a word" : `: ${said}`}`;
+}
+
+export interface BinaryVersion {
+  /** `2.6.12-1+deb12u4` */
+  readonly text: string;
+  readonly version: readonly [number, number, number];
+}
+
+/**
+ * Asks the binary for its version (`haproxy -v`).
+ *
+ * @throws {SluiceError} ERR_HAPROXY_MISSING when it cannot be run or is no HAProxy; ERR_HAPROXY_TOO_OLD below 2.6
+ */
+export async function checkBinary(
+  binary: string,
+  clock: Clock = systemClock,
+  signal?: AbortSignal,
+): Promise<BinaryVersion> {
+  const called: Binary = { path: binary, environment: haproxyEnvironment(process.env) };
+  const run = await runBinary(called, ["-v"], versionLimitMs, clock, signal);
+  // `HAProxy version 2.6.12-1+deb12u4 2026/10/17 - https://haproxy.org/`; before 2.4 `HA-Proxy version …`.
+  const text = /^HA-?Proxy version (\S+)/m.exec(run.stdout)?.[1];
+  if (text === undefined || parseVersion(text) === undefined) {
+    throw new SluiceError(
+      "ERR_HAPROXY_MISSING",
+      `${binary} -v does not say that it is HAProxy but ${JSON.stringify(run.stdout.slice(0, 80))}; set haproxy.binary to HAProxy 2.6 or newer`,
+      { details: { binary } },
+    );
+  }
+  return { text, version: supportedVersion(text, binary) };
+}

@@ -1,0 +1,225 @@
+import path from "node:path";
+import { serveAdmin } from "./admin/server.ts";
+import { ConsulCatalog } from "./catalog/catalog.ts";
+import { SectionCache } from "./haproxy/config/parse.ts";
+import { ManagedProcess } from "./haproxy/process/managed-process.ts";
+import { checkBinary } from "./haproxy/process/validate.ts";
+import { RuntimeClient } from "./haproxy/runtime/client.ts";
+import { operatorStatus } from "./operator-status.ts";
+import type { Inputs } from "./reconciler/desire.ts";
+import { EventLog } from "./reconciler/events.ts";
+import type { StorePort, TemplateSource } from "./reconciler/ports.ts";
+import { Reconciler } from "./reconciler/reconciler.ts";
+import { runningFromFile } from "./reconciler/structure.ts";
+import { Renderer } from "./render/renderer.ts";
+import { loadTemplate, templateFiles, templateFromSources } from "./render/template-source.ts";
+import { changedKeys, restartKeys, withLiveSettings } from "./settings/compare.ts";
+import type { LoadedSettings } from "./settings/load.ts";
+import type { Settings } from "./settings/schema.ts";
+import { acceptedToJson, parseAccepted } from "./store/accepted-file.ts";
+import { openStore, type Store } from "./store/store.ts";
+import { systemClock } from "./support/clock.ts";
+import type { LeveledLogger } from "./support/create-logger.ts";
+import { toSluiceError } from "./support/errors.ts";
+import { watchFiles } from "./support/file-watch.ts";
+import { acceptsConnection } from "./support/tcp-probe.ts";
+import { version } from "./version.ts";
+
+export interface OperatorOptions {
+  readonly loaded: LoadedSettings;
+  /** Reads the settings again, from all their sources. Throws ERR_SETTINGS_*. */
+  readonly reload: () => LoadedSettings;
+  readonly logger: LeveledLogger;
+}
+
+/** How long a stop waits for the file to catch up with the process. */
+const lastWriteMs = 1_000;
+
+/**
+ * Builds the parts and runs them until the signal aborts: store, HAProxy, catalog, reconciler, admin socket, file
+ * watches; then ends them in reverse. What HAProxy does afterwards is `haproxy.onStop`.
+ *
+ * @throws {SluiceError} when it cannot start at all: no haproxy binary, state directory locked or unusable, a template
+ *   that was never good. What fails later is said and survived.
+ */
+export async function runOperator(options: OperatorOptions, signal: AbortSignal): Promise<void> {
+  const { logger } = options;
+  const { settings } = options.loaded;
+  const clock = systemClock;
+  const startedAt = new Date().toISOString();
+  const binary = await checkBinary(settings.haproxy.binary);
+  const store = await openStore(settings.haproxy.directory, { logger });
+  // The parts end by this signal, which follows the caller's once the file has caught up.
+  const life = new AbortController();
+  try {
+    const events = new EventLog(clock, logger);
+    const runtime = new RuntimeClient({ socketPath: store.paths.runtimeSocket, clock, logger });
+    const haproxy = new ManagedProcess({ binary: settings.haproxy.binary, paths: store.paths, clock, logger });
+    const catalog = new ConsulCatalog({ settings: settings.consul, expose: settings.services.expose, clock, logger });
+    const renderer = new Renderer({ paths: store.paths, version, haproxyVersion: binary.text });
+    const today = await readTemplate(settings);
+    const known = await lastGood(store, logger);
+    const first = firstInputs(settings, today, known.template);
+    const reconciler = new Reconciler(
+      {
+        catalog,
+        runtime,
+        process: haproxy,
+        store: storePort(store, () => clock.wall()),
+        render: renderer,
+        probe: { accepts: acceptsConnection },
+        clock,
+        events,
+        sections: new SectionCache(),
+        runtimeSocket: store.paths.runtimeSocket,
+        onInputs: (inputs) => {
+          logger.setLevel(inputs.settings.log.level);
+          catalog.setExpose(inputs.settings.services.expose);
+        },
+      },
+      { ...first, ...known.beginning },
+    );
+    if (today.kind === "unreadable") reconciler.trial.unreadable(today.problem);
+    const closeAdmin = await serveAdmin(store.paths.adminSocket, {
+      status: () => operatorStatus(reconciler.status(), catalog.status(), events, startedAt),
+      resync: () => reconciler.resync(),
+    });
+    const closeWatch = watchInputs(options, reconciler, clock);
+    logger.info(
+      {
+        directory: store.paths.directory,
+        consul: settings.consul.address,
+        haproxy: binary.text,
+        generation: known.beginning.generation,
+      },
+      `sluice runs: state in ${store.paths.directory}, HAProxy ${binary.text}, Consul at ${settings.consul.address}`,
+    );
+    const running = [catalog.run(life.signal), reconciler.run(life.signal)];
+    await aborted(signal);
+    const deadline = clock.now() + lastWriteMs;
+    while (reconciler.committer.lagMs() !== undefined && clock.now() < deadline) await clock.sleep(10);
+    life.abort();
+    closeWatch();
+    await Promise.all(running);
+    await closeAdmin();
+    runtime.close();
+    if (reconciler.trial.inForce.settings.haproxy.onStop === "stop") await haproxy.stop();
+    else haproxy.release();
+    logger.info({}, "sluice has stopped");
+  } finally {
+    life.abort();
+    await store.close();
+  }
+}
+
+type ReadTemplate =
+  | { readonly kind: "read"; readonly template: TemplateSource }
+  | { readonly kind: "unreadable"; readonly problem: string; readonly thrown: unknown };
+
+async function readTemplate(settings: Settings): Promise<ReadTemplate> {
+  try {
+    return { kind: "read", template: await loadTemplate(settings.template) };
+  } catch (thrown) {
+    return { kind: "unreadable", problem: toSluiceError(thrown).message, thrown };
+  }
+}
+
+/** What is in force at the start, and what is on trial beside it. Throws where there has never been a good template. */
+function firstInputs(
+  settings: Settings,
+  today: ReadTemplate,
+  lastGoodTemplate: TemplateSource | undefined,
+): { readonly inputs: Inputs; readonly candidate?: Inputs } {
+  if (today.kind === "unreadable") {
+    if (lastGoodTemplate === undefined) throw today.thrown;
+    return { inputs: { settings, template: lastGoodTemplate } };
+  }
+  const inputs = { settings, template: today.template };
+  if (lastGoodTemplate === undefined || lastGoodTemplate.digest === today.template.digest) return { inputs };
+  return { inputs: { settings, template: lastGoodTemplate }, candidate: inputs };
+}
+
+/** What the state directory knows. A part that is broken is said and done without. */
+async function lastGood(store: Store, logger: LeveledLogger) {
+  const text = await store.readConfig();
+  const maps = await store.readMaps();
+  const json = await store.readSnapshot();
+  const { generation, leaving } = store.state();
+  const accepted = json === undefined ? undefined : readAccepted(json, logger);
+  const sources = await store.readTemplate();
+  return {
+    template: sources === undefined ? undefined : templateOf(sources),
+    beginning: {
+      ...(text !== undefined && { running: runningFromFile(text, maps) }),
+      ...(accepted !== undefined && { accepted }),
+      generation,
+      leaving,
+    },
+  };
+}
+
+function readAccepted(json: unknown, logger: LeveledLogger) {
+  try {
+    return parseAccepted(json);
+  } catch (thrown) {
+    logger.warn(
+      { error: thrown },
+      "the last good snapshot is broken and is not used; Consul's next answer replaces it",
+    );
+    return undefined;
+  }
+}
+
+function storePort(store: Store, wall: () => number): StorePort {
+  return {
+    ...store,
+    writeAccepted: (accepted) => store.writeSnapshot(acceptedToJson(accepted, wall())),
+    writeTemplate: (template) => store.writeTemplate({ ...template.sources, [pathKey]: template.path }),
+  };
+}
+
+/** Under this name, which no file can have, the main template's path goes with its sources. */
+const pathKey = "\0path";
+
+function templateOf(stored: Readonly<Record<string, string>>): TemplateSource | undefined {
+  const { [pathKey]: main, ...sources } = stored;
+  return main === undefined ? undefined : templateFromSources(main, sources);
+}
+
+/** Follows the settings file and the template; offers each new version to the reconciler. */
+function watchInputs(options: OperatorOptions, reconciler: Reconciler, clock: typeof systemClock): () => void {
+  const { file } = options.loaded;
+  let newest = options.loaded.settings;
+  const watch = watchFiles({
+    clock,
+    paths: () => [...(file === undefined ? [] : [file]), ...templateFiles(newest.template)],
+    onChange: async (changed) => {
+      try {
+        const loaded = options.reload();
+        const now = reconciler.trial.inForce.settings;
+        const settings = withLiveSettings(now, loaded.settings);
+        const waiting = restartKeys(changedKeys(now, loaded.settings));
+        newest = settings;
+        if (waiting.length > 0) {
+          options.logger.warn(
+            { settings: waiting },
+            `these settings take effect when sluice is started again: ${waiting.join(", ")}`,
+          );
+        }
+        options.logger.info({ files: changed.map((one) => path.basename(one)) }, "settings or template have changed");
+        reconciler.offer({ settings, template: await loadTemplate(settings.template) });
+      } catch (thrown) {
+        reconciler.trial.unreadable(toSluiceError(thrown).message);
+        reconciler.trigger("inputs");
+      }
+    },
+  });
+  return () => watch.close();
+}
+
+function aborted(signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    if (signal.aborted) resolve();
+    else signal.addEventListener("abort", () => resolve(), { once: true });
+  });
+}

@@ -1,0 +1,116 @@
+import { sectionsByKey } from "../haproxy/config/equality.ts";
+import { serverLines } from "../haproxy/config/servers.ts";
+import type { Config } from "../haproxy/config/types.ts";
+import type { Backend, LoadBalancer } from "../routing/types.ts";
+import type { Clock } from "../support/clock.ts";
+import type { EventLog } from "./events.ts";
+import type { RuntimePort } from "./ports.ts";
+
+/** How often HAProxy is asked for the first check of joining servers, and how often when it takes long. */
+const everyMs = 100;
+const slowlyMs = 1_000;
+const patienceMs = 10_000;
+
+/**
+ * Remembers which servers have been let in, and lets joining ones in after HAProxy's first good check. Joining servers
+ * stand in file and process with weight 0 until then.
+ */
+export class Admission {
+  /** By backend. A set is replaced when it changes. */
+  readonly admitted = new Map<string, ReadonlySet<string>>();
+  private readonly joining = new Map<string, ReadonlySet<string>>();
+  private seen = new WeakSet<Backend>();
+  private running = false;
+  private readonly parts: {
+    readonly runtime: RuntimePort;
+    readonly clock: Clock;
+    readonly events: EventLog;
+    readonly onAdmitted: () => void;
+  };
+
+  constructor(parts: Admission["parts"]) {
+    this.parts = parts;
+  }
+
+  /** Servers that wait for their first good check, by backend. */
+  waiting(): ReadonlyMap<string, ReadonlySet<string>> {
+    return this.joining;
+  }
+
+  /** Takes note of what has been applied: who serves now, and who waits. Costs what has changed. */
+  follow(loadBalancer: LoadBalancer, config: Config, signal: AbortSignal): void {
+    for (const backend of loadBalancer.backends) {
+      if (this.seen.has(backend)) continue;
+      this.seen.add(backend);
+      const inside = backend.servers.filter((server) => !server.joining).map((server) => server.name);
+      this.admit(backend.name, new Set(inside));
+      const waiting = backend.servers.filter((server) => server.joining).map((server) => server.name);
+      if (waiting.length === 0) this.joining.delete(backend.name);
+      else if (hasChecks(config, backend.name)) this.joining.set(backend.name, new Set(waiting));
+      else {
+        // Nothing will ever vouch for them: a template without checks has decided so.
+        this.admit(backend.name, new Set([...inside, ...waiting]));
+        this.joining.delete(backend.name);
+        this.parts.clock.timer(0, this.parts.onAdmitted);
+      }
+    }
+    if (this.joining.size > 0) {
+      const names = new Set(loadBalancer.backends.map(({ name }) => name));
+      for (const backend of this.joining.keys()) if (!names.has(backend)) this.joining.delete(backend);
+    }
+    if (this.joining.size > 0 && !this.running && !signal.aborted) {
+      this.running = true;
+      void this.run(signal).finally(() => {
+        this.running = false;
+      });
+    }
+  }
+
+  /** Servers found serving in a process that was adopted. */
+  adopt(backend: string, servers: readonly string[]): void {
+    this.admit(backend, new Set([...(this.admitted.get(backend) ?? []), ...servers]));
+  }
+
+  private admit(backend: string, servers: ReadonlySet<string>): void {
+    const before = this.admitted.get(backend);
+    if (before !== undefined && before.size === servers.size && [...servers].every((name) => before.has(name))) return;
+    this.admitted.set(backend, servers);
+  }
+
+  private async run(signal: AbortSignal): Promise<void> {
+    const since = this.parts.clock.now();
+    while (!signal.aborted && this.joining.size > 0) {
+      const slow = this.parts.clock.now() - since > patienceMs;
+      await this.parts.clock.sleep(slow ? slowlyMs : everyMs, signal).catch(() => undefined);
+      if (signal.aborted) return;
+      try {
+        const { servers } = await this.parts.runtime.observe([...this.joining.keys()].sort(), signal);
+        const good = servers.filter(
+          ({ backend, name, check }) => check === "passed" && this.joining.get(backend)?.has(name) === true,
+        );
+        for (const { backend, name } of good) {
+          this.adopt(backend, [name]);
+          const left = new Set(this.joining.get(backend));
+          left.delete(name);
+          if (left.size === 0) this.joining.delete(backend);
+          else this.joining.set(backend, left);
+          this.parts.events.emit("server-admitted", "info", `${backend}/${name} passed HAProxy's first check`, {
+            backend,
+            server: name,
+          });
+        }
+        if (good.length > 0) this.parts.onAdmitted();
+      } catch {
+        // HAProxy does not answer: the reconciler deals with that, joining servers wait.
+      }
+    }
+  }
+}
+
+function hasChecks(config: Config, backend: string): boolean {
+  const section = sectionsByKey(config).get(`backend ${backend}`);
+  return (
+    section !== undefined &&
+    serverLines(section).every(({ defaults, options }) => defaults.includes("check") || options.includes("check"))
+  );
+}

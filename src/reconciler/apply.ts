@@ -1,0 +1,128 @@
+import { sectionsByKey } from "../haproxy/config/equality.ts";
+import { serverLines } from "../haproxy/config/servers.ts";
+import type { Config, Section } from "../haproxy/config/types.ts";
+import { advance } from "../haproxy/plan/advance.ts";
+import { mapText } from "../haproxy/plan/maps.ts";
+import type { Desired, LeavingServer, ObservedBackends, Plan, RuntimeOperation, ServerPath } from "../haproxy/plan/types.ts";
+import type { Clock } from "../support/clock.ts";
+import type { EventLog } from "./events.ts";
+import type { RuntimePort } from "./ports.ts";
+import type { Running, RunningState } from "./running.ts";
+
+/**
+ * Runs the plan's operations on the process and takes note of what HAProxy said of each. Called under the mutex.
+ * An operation that fails makes the memory unbelieved: the next pass reads back.
+ *
+ * @param observed the read-back the plan was made from; undefined where the memory was believed
+ * @returns whether all went well
+ */
+export async function applyPlan(
+  parts: {
+    readonly runtime: RuntimePort;
+    readonly state: RunningState;
+    readonly clock: Clock;
+    readonly events: EventLog;
+  },
+  plan: Plan,
+  wanted: Desired,
+  observed: ObservedBackends | undefined,
+  signal: AbortSignal,
+): Promise<boolean> {
+  const { runtime, state, clock, events } = parts;
+  const running = state.current;
+  if (running === undefined) return true;
+  const done: RuntimeOperation[] = [];
+  if (plan.operations.length > 0) {
+    state.changes += 1;
+    const results = await runtime.apply(plan.operations, signal);
+    for (const [index, operation] of plan.operations.entries()) {
+      const result = results[index];
+      if (result?.ok === true) {
+        done.push(operation);
+        note(state, operation, running, clock);
+      } else {
+        state.doubt();
+        const said =
+          result === undefined ? "nothing" : `${JSON.stringify(result.answer)} to ${JSON.stringify(result.command)}`;
+        events.emit("operation-refused", "warn", `HAProxy said ${said}; reading back what it runs`, { operation });
+      }
+    }
+  }
+  const complete = done.length === plan.operations.length;
+  const steps = [...unnoticed(running.config, observed, state.leaving), ...done];
+  state.current = after(running, steps, wanted, plan.reload === undefined && complete);
+  return complete;
+}
+
+/**
+ * What was done to the process that the memory does not know of, as the operations that would have done it: servers
+ * that were added and taken away, weights that were set, before an operator that was killed could write it down or by
+ * somebody else. Needed where a change of structure is still to come and what was wanted is not yet what runs.
+ */
+function unnoticed(
+  config: Config,
+  observed: ObservedBackends | undefined,
+  leaving: ReadonlyMap<ServerPath, LeavingServer>,
+): readonly RuntimeOperation[] {
+  const steps: RuntimeOperation[] = [];
+  for (const [backend, rows] of observed ?? []) {
+    const section = poolSection(config, backend);
+    const known = new Map((section === undefined ? [] : serverLines(section)).map((line) => [line.name, line]));
+    for (const { name: server, address, port, weight, maintenance } of rows) {
+      const line = known.get(server);
+      known.delete(server);
+      if (leaving.has(`${backend}/${server}`)) continue;
+      if (line === undefined && !maintenance) {
+        steps.push({ kind: "add-server", backend, server, address, port, weight, options: [], check: false });
+      } else if (line !== undefined && line.weight !== weight) steps.push({ kind: "set-weight", backend, server, weight });
+    }
+    for (const server of known.keys()) steps.push({ kind: "retire-server", backend, server });
+  }
+  return steps;
+}
+
+/** What runs after these operations. Without a change of structure left it is what was wanted, to the very object. */
+function after(running: Running, done: readonly RuntimeOperation[], wanted: Desired, all: boolean): Running {
+  const maps = new Map(running.maps);
+  for (const operation of done) {
+    if (operation.kind !== "replace-map") continue;
+    // The wanted text itself where all of it was set, so that the next comparison is one of the same strings.
+    const text = mapText(operation.entries);
+    maps.set(
+      operation.file,
+      text === wanted.maps.get(operation.file) ? (wanted.maps.get(operation.file) ?? text) : text,
+    );
+  }
+  if (all) return { config: wanted.config, maps: new Map([...maps, ...wanted.maps]), structure: running.structure };
+  return { config: advance(running.config, done, wanted.config), maps, structure: running.structure };
+}
+
+function note(state: RunningState, operation: RuntimeOperation, running: Running, clock: Clock): void {
+  if (operation.kind === "replace-map") return;
+  const path: ServerPath = `${operation.backend}/${operation.server}`;
+  state.touched.add(operation.backend);
+  if (operation.kind === "revive-server") state.leaving.delete(path);
+  if (operation.kind === "retire-server") state.leaving.set(path, leavingServer(operation, running, clock));
+}
+
+function leavingServer(
+  { backend, server }: { readonly backend: string; readonly server: string },
+  running: Running,
+  clock: Clock,
+): LeavingServer {
+  const section = poolSection(running.config, backend);
+  const line = section && serverLines(section).find(({ name }) => name === server);
+  return {
+    backend,
+    server,
+    address: line?.address ?? "",
+    port: line?.port ?? 0,
+    options: line === undefined ? undefined : [...line.defaults, ...line.options],
+    since: clock.wall(),
+  };
+}
+
+function poolSection(config: Config, name: string): Section | undefined {
+  const sections = sectionsByKey(config);
+  return sections.get(`backend ${name}`) ?? sections.get(`listen ${name}`);
+}

@@ -1,0 +1,188 @@
+import { type BackoffPolicy, backoffMs } from "../support/backoff.ts";
+import { SluiceError, toSluiceError } from "../support/errors.ts";
+import { Wake } from "../support/wake.ts";
+import { writeEndpoints } from "./endpoints.ts";
+import type { LaneParts } from "./lane.ts";
+import { resumeProcess } from "./resume.ts";
+import { changeStructure, type StructureOutcome, type StructureRequest } from "./structure.ts";
+
+export interface CommitterParts extends LaneParts {
+  readonly minReloadIntervalMs: () => number;
+  /** After a structure was loaded or refused. */
+  readonly onStructure: (request: StructureRequest, outcome: StructureOutcome) => void;
+  /** What runs is not what was believed: a new pass with a read-back is due. */
+  readonly onSurprise: (cause: string) => void;
+  /** HAProxy is back on the live file: a pass has to bring it up to date at once. */
+  readonly onResumed: () => void;
+}
+
+/** A change of endpoints is written when it has been quiet for this long, or at the latest after `latestMs`. */
+const quietMs = 100;
+const latestMs = 400;
+const failures: BackoffPolicy = { baseMs: 100, maxMs: 5_000 };
+
+/**
+ * The lane behind the hot one: brings file and process after what was decided, one step at a time. It writes the file
+ * behind changes that needed no reload, reloads for those that do, and starts HAProxy when it is gone. Nothing in the
+ * hot lane waits for it.
+ */
+export class Committer {
+  private readonly parts: CommitterParts;
+  private readonly wake = new Wake();
+  private request: StructureRequest | undefined;
+  private firstChangeAt: number | undefined;
+  private carriedSince: number | undefined;
+  private lastChangeAt = 0;
+  private lastReloadAt = Number.NEGATIVE_INFINITY;
+  private attempts = 0;
+  /** How the file lagged behind the process at the last commit, ms. */
+  lastLagMs: number | undefined;
+  /** Whether the live file could not be started; a new structure may help. */
+  startFailed = false;
+
+  constructor(parts: CommitterParts) {
+    this.parts = parts;
+  }
+
+  /** The newest structure that is wanted; undefined when the one that runs will do. */
+  want(request: StructureRequest | undefined): void {
+    this.request = request;
+    if (request !== undefined) this.wake.ring();
+  }
+
+  /** Endpoints were changed on the process: the file is behind from now on. */
+  touch(): void {
+    const now = this.parts.clock.now();
+    this.firstChangeAt ??= this.carriedSince ?? now;
+    this.carriedSince = undefined;
+    this.lastChangeAt = now;
+    this.wake.ring();
+  }
+
+  /** The process is gone. */
+  processGone(): void {
+    this.wake.ring();
+  }
+
+  /** Ms since the first change the file does not have yet; undefined when it has all. */
+  lagMs(): number | undefined {
+    return this.firstChangeAt === undefined ? undefined : this.parts.clock.now() - this.firstChangeAt;
+  }
+
+  /** Ends by abort only. */
+  async run(signal: AbortSignal): Promise<void> {
+    if (this.parts.state.current !== undefined) this.wake.ring();
+    while (!signal.aborted) {
+      await this.wake.wait(this.parts.clock, signal, this.dueInMs());
+      if (signal.aborted) return;
+      try {
+        await this.step(signal);
+        this.attempts = 0;
+      } catch (thrown) {
+        if (signal.aborted) return;
+        const error = toSluiceError(thrown);
+        const waitMs = backoffMs(failures, this.attempts);
+        this.attempts += 1;
+        this.parts.events.emit("reconcile-failed", "error", `${error.message}; trying again`, { code: error.code });
+        // Whatever was asked for is asked again by the pass that follows, from what is then found.
+        this.parts.onSurprise(this.startFailed ? "start-failed" : "commit-failed");
+        await this.parts.clock.sleep(waitMs, signal).catch(() => undefined);
+        this.wake.ring();
+      }
+    }
+  }
+
+  /** Ms until the next step is due without anybody ringing; undefined when nothing is due. */
+  private dueInMs(): number | undefined {
+    const [reload, write] = [this.reloadDueInMs(), this.writeDueInMs()];
+    if (reload === undefined || write === undefined) return reload ?? write;
+    return Math.min(reload, write);
+  }
+
+  private reloadDueInMs(): number | undefined {
+    if (this.request === undefined) return undefined;
+    return Math.max(0, this.reloadAllowedAt() - this.parts.clock.now());
+  }
+
+  private writeDueInMs(): number | undefined {
+    if (this.firstChangeAt === undefined) return undefined;
+    const at = Math.min(this.lastChangeAt + quietMs, this.firstChangeAt + latestMs);
+    return Math.max(0, at - this.parts.clock.now());
+  }
+
+  private reloadAllowedAt(): number {
+    return this.parts.state.up ? this.lastReloadAt + this.parts.minReloadIntervalMs() : 0;
+  }
+
+  private async step(signal: AbortSignal): Promise<void> {
+    const { state } = this.parts;
+    const resumable = !state.up && state.current !== undefined;
+    if (resumable && !(this.startFailed && this.request !== undefined)) await this.resume(signal);
+    else if (this.request !== undefined && this.reloadDueInMs() === 0) await this.loadStructure(this.request, signal);
+    else if (this.firstChangeAt !== undefined && this.writeDueInMs() === 0) await this.writeBehind(this.firstChangeAt, signal);
+  }
+
+  private async resume(signal: AbortSignal): Promise<void> {
+    try {
+      await resumeProcess(this.parts, signal);
+    } catch (thrown) {
+      this.startFailed = true;
+      throw thrown;
+    }
+    this.startFailed = false;
+    // Asked for while nothing ran: the pass that follows finds out whether it still needs a reload.
+    this.request = undefined;
+    this.parts.onResumed();
+  }
+
+  private async loadStructure(request: StructureRequest, signal: AbortSignal): Promise<void> {
+    const { clock, state } = this.parts;
+    const behind = this.takeChanges();
+    const outcome = await changeStructure(this.parts, request, signal).catch((thrown) => {
+      this.putBack(behind);
+      throw thrown;
+    }).finally(() => {
+      // Also what was asked for meanwhile, by passes that saw the old structure: the one that follows asks anew.
+      this.request = undefined;
+    });
+    if (outcome.kind === "loaded") {
+      this.lastReloadAt = clock.now();
+      this.startFailed = false;
+    } else this.putBack(behind);
+    this.parts.onStructure(request, outcome);
+    if (outcome.kind === "refused" && !state.up && state.current !== undefined) {
+      throw new SluiceError("ERR_HAPROXY_START", "HAProxy is not running, and neither the file nor a new structure could be started", {
+        retryable: true,
+      });
+    }
+  }
+
+  private async writeBehind(since: number, signal: AbortSignal): Promise<void> {
+    const { clock, events } = this.parts;
+    this.takeChanges();
+    const outcome = await writeEndpoints(this.parts, signal).catch((thrown) => {
+      this.putBack(since);
+      throw thrown;
+    });
+    if (outcome === "surprise") {
+      // Somebody else's hand or a new process: the pass that reads back touches again, and the lag counts from here.
+      this.carriedSince ??= since;
+      this.parts.onSurprise("verification");
+    } else if (outcome === "written") {
+      this.lastLagMs = clock.now() - since;
+      const lagMs = Math.round(this.lastLagMs);
+      events.emit("file-written", "info", `file written, ${lagMs} ms behind the change`, { lagMs });
+    }
+  }
+
+  private takeChanges(): number | undefined {
+    const since = this.firstChangeAt;
+    this.firstChangeAt = undefined;
+    return since;
+  }
+
+  /** Changes that were taken and are not in the file after all. */
+  private putBack(since: number | undefined): void {
+    if (since !== undefined) this.firstChangeAt = Math.min(since, this.firstChangeAt ?? since);
+  }
+}

@@ -1,0 +1,69 @@
+import { observedBackends, planChanges } from "../haproxy/plan/plan.ts";
+import { hexDigest } from "../support/digest.ts";
+import { explain, fileText } from "./commit.ts";
+import type { LaneParts } from "./lane.ts";
+
+/**
+ * Writes down what was changed at run time, after it has been verified: reads the changed backends back over a new
+ * connection, has `haproxy -c` judge the file, then puts maps, file and state in place.
+ *
+ * @returns `same` where the file says it already; `surprise` where what runs is not what was believed; `refused` where
+ *   HAProxy does not take the file, which then stays as it was
+ */
+export async function writeEndpoints(
+  parts: LaneParts,
+  signal: AbortSignal,
+): Promise<"written" | "same" | "surprise" | "refused"> {
+  const { process, runtime, store, state, events } = parts;
+  const running = state.current;
+  const capabilities = runtime.capabilities();
+  if (running === undefined || capabilities === undefined || !state.up || !state.believed) return "surprise";
+  const seen = state.changes;
+  const touched = [...state.touched].sort();
+  state.touched.clear();
+  const observation = await runtime.observe(touched, signal);
+  if (observation.worker.pid !== state.workerPid) return "surprise";
+  if (state.changes === seen) {
+    const { operations } = planChanges({
+      current: running,
+      wanted: running,
+      capabilities,
+      leaving: state.leaving,
+      observed: observedBackends(observation.servers, touched),
+    });
+    if (operations.length > 0) {
+      events.emit("drift", "warn", `${operations.length} servers are not as they were set; setting them again`, {
+        operations,
+      });
+      return "surprise";
+    }
+  } else for (const backend of touched) state.touched.add(backend);
+
+  const text = fileText(running.config, running.structure);
+  const [oldText, oldMaps] = await Promise.all([store.readConfig(), store.readMaps()]);
+  const changedMaps = [...running.maps].filter(([path, content]) => oldMaps.get(path) !== content);
+  if (text !== oldText) {
+    const digest = hexDigest(text);
+    if (state.refusedFile === digest) return "refused";
+    const verdict = await process.validate(await store.writeCandidate(text), signal);
+    if (!verdict.ok) {
+      state.refusedFile = digest;
+      const problems = explain(verdict.problems, text);
+      events.emit(
+        "file-refused",
+        "error",
+        `HAProxy runs it but would not load it from a file, so the file stays: ${problems.join("; ")}`,
+        { problems },
+      );
+      return "refused";
+    }
+    state.refusedFile = undefined;
+  }
+  for (const [path, content] of changedMaps) await store.writeMap(path, content);
+  if (text !== oldText) {
+    await store.writeConfig(text);
+    state.generation += 1;
+  }
+  await store.saveState({ generation: state.generation, leaving: [...state.leaving.values()] });
+  return text === oldText && changedMaps.length === 0 ? "same" : "written";
+}

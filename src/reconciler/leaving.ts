@@ -1,0 +1,103 @@
+import type { ServerPath } from "../haproxy/plan/types.ts";
+import type { Clock } from "../support/clock.ts";
+import type { Mutex } from "../support/mutex.ts";
+import type { EventLog } from "./events.ts";
+import type { RuntimePort } from "./ports.ts";
+import type { RunningState } from "./running.ts";
+
+/** First and longest wait between two tries to delete a leaving server. */
+const firstWaitMs = 20;
+const longestWaitMs = 1_000;
+
+export interface LeavingParts {
+  readonly runtime: RuntimePort;
+  readonly state: RunningState;
+  readonly mutex: Mutex;
+  readonly clock: Clock;
+  readonly events: EventLog;
+  readonly drainTimeoutMs: () => number;
+  /** Called when the leaving set has changed and is worth keeping. */
+  readonly onChange: () => void;
+  /** What runs is not what was believed: a new pass with a read-back is due. */
+  readonly onSurprise: (cause: string) => void;
+}
+
+/**
+ * Deletes servers that were put in maintenance, once they carry nothing, or at `drainTimeout` after their sessions were
+ * shut (management guide 9.3, `del server`, `shutdown sessions server`). Nothing waits for it.
+ */
+export class LeavingServers {
+  private waitMs = firstWaitMs;
+  private cancelTimer: (() => void) | undefined;
+  /** What HAProxy answered where it will not delete a server, to say so and to wonder once. */
+  private readonly refusals = new Map<ServerPath, string>();
+  private readonly parts: LeavingParts;
+  private readonly signal: AbortSignal;
+
+  constructor(parts: LeavingParts, signal: AbortSignal) {
+    this.parts = parts;
+    this.signal = signal;
+    signal.addEventListener("abort", () => this.cancelTimer?.(), { once: true });
+  }
+
+  /** To be called when servers have joined the leaving set. */
+  wake(): void {
+    // The next try is as near as it can be: one that is put off by each pass would never come.
+    if (this.cancelTimer !== undefined && this.waitMs === firstWaitMs) return;
+    this.waitMs = firstWaitMs;
+    this.schedule();
+  }
+
+  private schedule(): void {
+    this.cancelTimer?.();
+    if (this.signal.aborted) return;
+    this.cancelTimer = this.parts.clock.timer(this.waitMs, () => {
+      this.cancelTimer = undefined;
+      void this.tick();
+    });
+  }
+
+  private async tick(): Promise<void> {
+    const { state, mutex } = this.parts;
+    if (state.up && state.believed) {
+      for (const path of [...state.leaving.keys()].sort()) {
+        if (this.signal.aborted) return;
+        // One deletion at a time under the mutex: a change that arrives meanwhile waits for one command at most.
+        await mutex.run(() => this.tryDelete(path));
+      }
+    }
+    for (const path of this.refusals.keys()) if (!state.leaving.has(path)) this.refusals.delete(path);
+    if (state.leaving.size === 0) return;
+    this.waitMs = Math.min(longestWaitMs, this.waitMs * 2);
+    this.schedule();
+  }
+
+  private async tryDelete(path: ServerPath): Promise<void> {
+    const { state, runtime, clock, events } = this.parts;
+    const server = state.leaving.get(path);
+    if (server === undefined || !state.believed) return;
+    const leftMs = clock.wall() - server.since;
+    const overdue = leftMs >= this.parts.drainTimeoutMs();
+    try {
+      const result = await runtime.deleteServer(server.backend, server.server, overdue);
+      if (result.kind === "busy") return;
+      if (result.kind === "refused") {
+        if (this.refusals.get(path) === result.answer) return;
+        this.refusals.set(path, result.answer);
+        events.emit("operation-refused", "warn", `HAProxy will not delete ${path}: ${result.answer}`, { server: path });
+        this.parts.onSurprise("deletion-refused");
+        return;
+      }
+      state.leaving.delete(path);
+      const how = overdue ? "its connections were shut at drainTimeout" : "it carried nothing any more";
+      events.emit("server-deleted", "debug", `${path} is deleted, ${how}`, {
+        server: path,
+        leftMs: Math.round(leftMs),
+      });
+      this.parts.onChange();
+    } catch {
+      // The socket does not answer: the pass that reads back finds out why, this server just waits.
+      this.parts.onSurprise("deletion-failed");
+    }
+  }
+}

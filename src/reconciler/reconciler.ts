@@ -1,0 +1,442 @@
+import { accept } from "../guard/accept.ts";
+import type { Accepted } from "../guard/types.ts";
+import type { SectionCache } from "../haproxy/config/parse.ts";
+import { planChanges } from "../haproxy/plan/plan.ts";
+import type { Desired, LeavingServer, ObservedBackends, Plan, ReloadReason } from "../haproxy/plan/types.ts";
+import { type BackoffPolicy, backoffMs } from "../support/backoff.ts";
+import type { Clock } from "../support/clock.ts";
+import { toSluiceError } from "../support/errors.ts";
+import { Mutex } from "../support/mutex.ts";
+import { Admission } from "./admission.ts";
+import { announceApplied, announceExclusions, announceHolds } from "./announce.ts";
+import { applyPlan } from "./apply.ts";
+import { Committer } from "./committer.ts";
+import { createDesire, type Inputs, type Wish } from "./desire.ts";
+import type { EventLog } from "./events.ts";
+import { HoldProbes } from "./holds.ts";
+import { LeavingServers } from "./leaving.ts";
+import type { CatalogPort, ProbePort, ProcessPort, RenderPort, RuntimePort, StorePort } from "./ports.ts";
+import { type ReadBack, readBack } from "./read-back.ts";
+import { type Running, RunningState } from "./running.ts";
+import { saveAccepted } from "./save-accepted.ts";
+import { type ReconcilerStatus, reconcilerStatus } from "./status.ts";
+import { isRefused, type RefusedDigest, type StructureOutcome, type StructureRequest } from "./structure.ts";
+import { InputsTrial } from "./trial.ts";
+
+export interface ReconcilerParts {
+  readonly catalog: CatalogPort;
+  readonly runtime: RuntimePort;
+  readonly process: ProcessPort;
+  readonly store: StorePort;
+  readonly render: RenderPort;
+  readonly probe: ProbePort;
+  readonly clock: Clock;
+  readonly events: EventLog;
+  readonly sections: SectionCache;
+  /** Path of the Runtime API's socket. */
+  readonly runtimeSocket: string;
+  /** Called when other settings or another template have come into force. */
+  readonly onInputs: (inputs: Inputs) => void;
+}
+
+/** Where the reconciler begins: what the state directory knows. */
+export interface Beginning {
+  /** In force from the start: the inputs that were last good, or today's where there are none. */
+  readonly inputs: Inputs;
+  /** Today's inputs where they differ from those. */
+  readonly candidate?: Inputs;
+  /** The services that were accepted last. */
+  readonly accepted?: Accepted;
+  /** The live file; undefined on the very first start. */
+  readonly running?: Running;
+  readonly generation: number;
+  readonly leaving: readonly LeavingServer[];
+}
+
+/** Between two tries after a surprise; the first one follows at once. */
+const retries: BackoffPolicy = { baseMs: 50, maxMs: 2_000 };
+/** So many surprises in a row make a repair at run time hopeless: one reload settles it. */
+const hopeless = 3;
+/** A structure that this machine could not run (a port taken, a reload that failed) is tried again after this. */
+const machineRetryMs = 10_000;
+
+/**
+ * The loop. One pass at a time, the newest snapshot wins, every pass starts from state: what the catalog says now
+ * against what is known to run. A pass ends with HAProxy's answers; file, validation and reload follow in the
+ * committer's lane. Nothing but abort ends it.
+ */
+export class Reconciler {
+  readonly state = new RunningState();
+  readonly committer: Committer;
+  readonly admission: Admission;
+  readonly trial: InputsTrial;
+  accepted: Accepted | undefined;
+  wish: Wish | undefined;
+  /** The structure that HAProxy does not take; without a digest it is asked for again. */
+  refused: { readonly digest: RefusedDigest | undefined; readonly problems: readonly string[] } | undefined;
+  private readonly parts: ReconcilerParts;
+  private readonly mutex = new Mutex();
+  private readonly holds: HoldProbes;
+  private readonly desire;
+  private readonly desireCandidate;
+  private leaving: LeavingServers | undefined;
+  private surprises = 0;
+  /** Passes in a row in which HAProxy refused something. */
+  private refusals = 0;
+  private lastFailure: string | undefined;
+  private pending: string | undefined;
+  private active = false;
+  private signal: AbortSignal = AbortSignal.abort();
+  private cancelRetry: (() => void) | undefined;
+  private cancelStructureRetry: (() => void) | undefined;
+  /** Digest of the template that is kept as the last good one, as far as this life knows. */
+  private keptTemplate: string | undefined;
+  private keeping: Promise<void> = Promise.resolve();
+  private save: ((accepted: Accepted) => void) | undefined;
+
+  constructor(parts: ReconcilerParts, beginning: Beginning) {
+    this.parts = parts;
+    this.accepted = beginning.accepted;
+    this.state.current = beginning.running;
+    this.state.generation = beginning.generation;
+    for (const server of beginning.leaving) this.state.leaving.set(`${server.backend}/${server.server}`, server);
+    this.trial = new InputsTrial(
+      { ...parts, onAccepted: parts.onInputs, onRetry: () => this.trigger("inputs") },
+      beginning.inputs,
+      beginning.candidate,
+    );
+    this.desire = createDesire(parts.render, parts.sections, parts.runtimeSocket);
+    this.desireCandidate = createDesire(parts.render, parts.sections, parts.runtimeSocket);
+    this.committer = new Committer({
+      ...parts,
+      state: this.state,
+      mutex: this.mutex,
+      minReloadIntervalMs: () => this.trial.inForce.settings.reload.minInterval,
+      onStructure: (request, outcome) => this.onStructure(request, outcome),
+      onSurprise: (cause) => this.surprise(cause),
+      onResumed: () => this.resumed(),
+    });
+    this.admission = new Admission({ ...parts, onAdmitted: () => this.trigger("admitted") });
+    this.holds = new HoldProbes(parts.probe, parts.clock, () => this.trigger("probe"));
+  }
+
+  /** Runs until the signal aborts, and by then has ended all it began. */
+  async run(signal: AbortSignal): Promise<void> {
+    const { catalog, clock, process, events, store } = this.parts;
+    this.signal = signal;
+    this.save = saveAccepted(store, clock, events, signal);
+    this.leaving = new LeavingServers(
+      {
+        ...this.parts,
+        state: this.state,
+        mutex: this.mutex,
+        drainTimeoutMs: () => this.trial.inForce.settings.haproxy.drainTimeout,
+        onChange: () => this.committer.touch(),
+        onSurprise: (cause) => this.surprise(cause),
+      },
+      signal,
+    );
+    const unsubscribe = catalog.subscribe(() => this.trigger("catalog"));
+    const forget = process.onExit((detail) => this.processGone(detail));
+    const committing = this.committer.run(signal);
+    this.trigger("start");
+    while (!signal.aborted) {
+      await clock.sleep(this.trial.inForce.settings.resync, signal).catch(() => undefined);
+      this.resync();
+    }
+    unsubscribe();
+    forget();
+    await committing;
+    await this.mutex.run(() => undefined);
+    await this.keeping;
+    this.cancelRetry?.();
+    this.cancelStructureRetry?.();
+    this.trial.stop();
+  }
+
+  /** Compares what really runs with what is wanted, now. */
+  resync(): void {
+    this.state.doubt();
+    this.trigger("resync");
+  }
+
+  /** Something may have changed. Starts a pass at once, or one more behind the pass that is under way. */
+  trigger(cause: string): void {
+    this.pending = cause;
+    if (!this.active && !this.signal.aborted) void this.drain();
+  }
+
+  /** Offers newer settings or another template. */
+  offer(inputs: Inputs): void {
+    this.trial.offer(inputs);
+    this.trigger("inputs");
+  }
+
+  status(): ReconcilerStatus {
+    return reconcilerStatus(this, this.parts.runtime.capabilities());
+  }
+
+  private async drain(): Promise<void> {
+    this.active = true;
+    while (this.pending !== undefined && !this.signal.aborted) {
+      const cause = this.pending;
+      this.pending = undefined;
+      try {
+        await this.mutex.run(() => this.pass(cause));
+        this.lastFailure = undefined;
+      } catch (thrown) {
+        if (this.signal.aborted) break;
+        this.failed(thrown);
+      }
+    }
+    this.active = false;
+  }
+
+  private async pass(cause: string): Promise<void> {
+    const { catalog, runtime, clock, events } = this.parts;
+    const { state } = this;
+    const started = clock.now();
+    const { doubts } = state;
+    events.reconcile += 1;
+    const snapshot = catalog.latest();
+    if (snapshot !== undefined) this.judge();
+    const back = state.up && !state.believed ? await readBack(runtime, state, clock, this.signal) : undefined;
+    if (back?.kind === "known") this.letInWhoServes(back);
+
+    const wanted = this.wanted(snapshot !== undefined);
+    if (wanted === undefined) return;
+    const capabilities = runtime.capabilities();
+    if (!state.up || state.current === undefined || capabilities === undefined) {
+      if (this.wish !== undefined && this.mustStartAnew() && this.trial.candidate === undefined) {
+        this.want(this.wish, notRunningReason);
+      }
+      return;
+    }
+    if (back?.kind === "unknown-structure") {
+      const sentence = `it says ${back.found ?? "nothing"}, the file says ${state.current.structure}`;
+      if (this.wish !== undefined && this.trial.candidate === undefined) {
+        this.want(this.wish, [{ code: "structure-unknown", subject: "the structure that HAProxy runs", sentence }]);
+      }
+      return;
+    }
+    // The catalog has said nothing yet: what runs goes on as it is, even where it is not what the file says.
+    if (wanted === state.current) return;
+    const plan = planChanges({
+      current: state.current,
+      wanted,
+      capabilities,
+      leaving: state.leaving,
+      ...(back !== undefined && { observed: back.servers }),
+    });
+    const complete = await applyPlan({ ...this.parts, state }, plan, wanted, back?.servers, this.signal);
+    const ended = clock.now();
+    if (plan.operations.length > 0) {
+      const sinceAnswerMs = cause === "catalog" && snapshot !== undefined ? ended - snapshot.answeredAt : undefined;
+      announceApplied(events, plan, ended - started, sinceAnswerMs);
+    }
+    // Doubt that came up meanwhile stays: this pass's read-back may be older.
+    if (complete && state.doubts === doubts) state.believed = true;
+    this.follow(plan, complete, back?.servers);
+  }
+
+  /** What comes behind a pass: the file, a reload, deletions, checks of who joins, the next try after a surprise. */
+  private follow(plan: Plan, complete: boolean, observed: ObservedBackends | undefined): void {
+    const { state, wish } = this;
+    if (plan.operations.length > 0 || observed !== undefined) this.committer.touch();
+    if (state.leaving.size > 0) this.leaving?.wake();
+    if (complete) {
+      this.surprises = 0;
+      this.refusals = 0;
+    } else {
+      this.refusals += 1;
+      this.surprise("operation-refused");
+    }
+    if (wish === undefined) return;
+    this.admission.follow(wish.loadBalancer, wish.desired.config, this.signal);
+    const reload = plan.reload ?? (this.refusals >= hopeless ? giveUpReason : undefined);
+    if (reload === undefined) this.forgetRefused();
+    // While other inputs are on trial, their structure is the one that is asked for.
+    if (this.trial.candidate === undefined) this.want(wish, reload);
+  }
+
+  private want(wish: Wish, reasons: readonly ReloadReason[] | undefined): void {
+    const refused = this.refused?.digest;
+    const again = reasons !== undefined && refused !== undefined && isRefused(wish.desired.config, refused);
+    this.committer.want(reasons === undefined || again ? undefined : { wish, reasons });
+  }
+
+  /** The guard's word on the newest snapshot. */
+  private judge(): void {
+    const { catalog, clock, events } = this.parts;
+    const snapshot = catalog.latest();
+    if (snapshot === undefined) return;
+    const { guard, services } = this.trial.inForce.settings;
+    const before = this.accepted;
+    const policy = { holdForMs: guard.holdFor, rememberMs: services.remember };
+    this.accepted = accept(before, snapshot, this.holds.answers, policy, clock.wall());
+    announceHolds(events, before, this.accepted);
+    this.holds.follow(this.accepted, this.signal);
+    this.save?.(this.accepted);
+  }
+
+  /**
+   * What HAProxy should run. Until the catalog has answered it is what it runs already: the last good snapshot may be
+   * older than the file, and serves only where there is no file, or other inputs ask for another one.
+   */
+  private wanted(answered: boolean): Desired | undefined {
+    const { accepted, trial, state } = this;
+    if (accepted === undefined) return state.current;
+    if (trial.candidate !== undefined) this.tryCandidate(accepted, trial.candidate);
+    if (!answered && state.current !== undefined && !this.committer.startFailed) return state.current;
+    const before = this.wish?.loadBalancer.excluded ?? [];
+    this.wish = this.desire(accepted.services, trial.inForce, this.admission.admitted);
+    announceExclusions(this.parts.events, before, this.wish.loadBalancer.excluded);
+    return this.wish.desired;
+  }
+
+  /** Asks for what the newer inputs want; where that needs no reload, they are in force from here on. */
+  private tryCandidate(accepted: Accepted, candidate: Inputs): void {
+    const { state, trial } = this;
+    try {
+      const wish = this.desireCandidate(accepted.services, candidate, this.admission.admitted);
+      const capabilities = this.parts.runtime.capabilities();
+      if (!state.up || state.current === undefined || capabilities === undefined) {
+        if (this.mustStartAnew()) this.committer.want({ wish, reasons: notRunningReason });
+        return;
+      }
+      const plan = planChanges({ current: state.current, wanted: wish.desired, capabilities, leaving: state.leaving });
+      if (plan.reload === undefined) this.acceptInputs();
+      else this.committer.want({ wish, reasons: plan.reload });
+    } catch (thrown) {
+      trial.refuse(toSluiceError(thrown).message, false);
+    }
+  }
+
+  private acceptInputs(): void {
+    this.trial.accept();
+    this.keepTemplate();
+  }
+
+  /** The template in force is good: the next start may fall back to it. */
+  private keepTemplate(): void {
+    const { template } = this.trial.inForce;
+    if (template.digest === this.keptTemplate) return;
+    this.keptTemplate = template.digest;
+    this.keeping = this.keeping
+      .then(() => this.parts.store.writeTemplate(template))
+      .catch((thrown) => {
+        this.keptTemplate = undefined;
+        this.failed(thrown);
+      });
+  }
+
+  /** Whether there is no file that HAProxy could be started on. */
+  private mustStartAnew(): boolean {
+    return this.state.current === undefined || this.committer.startFailed;
+  }
+
+  private onStructure(request: StructureRequest, outcome: StructureOutcome): void {
+    const { clock, events } = this.parts;
+    if (this.signal.aborted) return;
+    const onTrial = request.wish.inputs === this.trial.candidate;
+    if (outcome.kind === "loaded") {
+      this.forgetRefused();
+      this.surprises = 0;
+      this.refusals = 0;
+      if (onTrial) this.acceptInputs();
+      else if (request.wish.inputs === this.trial.inForce) this.keepTemplate();
+      this.trigger("reloaded");
+      return;
+    }
+    const machine = outcome.stage !== "validate";
+    const problem = outcome.problems.join("; ");
+    if (onTrial) this.trial.refuse(problem, machine);
+    else if (request.wish.inputs === this.trial.inForce) {
+      const known = this.refused?.problems.join("; ") === problem;
+      this.refused = { digest: outcome.refused, problems: outcome.problems };
+      const message = `HAProxy does not take the new structure (${outcome.stage}), the one that runs goes on: ${problem}`;
+      events.emit("reload-refused", known ? "debug" : "error", message, {
+        stage: outcome.stage,
+        problems: outcome.problems,
+      });
+      if (machine) {
+        this.cancelStructureRetry?.();
+        this.cancelStructureRetry = clock.timer(machineRetryMs, () => {
+          if (this.refused !== undefined) this.refused = { ...this.refused, digest: undefined };
+          this.trigger("retry");
+        });
+      }
+    }
+    this.trigger("refused");
+  }
+
+  /** What a process that was adopted serves already needs no first check any more. */
+  private letInWhoServes(back: ReadBack & { readonly kind: "known" }): void {
+    for (const [backend, rows] of back.servers) {
+      if (this.admission.admitted.has(backend)) continue;
+      const serving = rows.filter((row) => row.weight > 0 && !row.maintenance).map((row) => row.name);
+      if (serving.length > 0) this.admission.adopt(backend, serving);
+    }
+  }
+
+  private processGone(detail: string): void {
+    if (!this.state.up) return;
+    this.state.up = false;
+    this.state.doubt();
+    this.parts.events.emit("process-down", "error", `HAProxy is gone (${detail}); starting it again`, { detail });
+    this.committer.processGone();
+  }
+
+  /** What runs may not be what was believed: read back and settle it, at once the first time, then with growing waits. */
+  private surprise(cause: string): void {
+    this.state.doubt();
+    if (this.signal.aborted) return;
+    const waitMs = this.surprises === 0 ? 0 : backoffMs(retries, this.surprises);
+    this.surprises += 1;
+    this.cancelRetry?.();
+    this.cancelRetry = this.parts.clock.timer(waitMs, () => this.trigger(cause));
+  }
+
+  private failed(thrown: unknown): void {
+    const error = toSluiceError(thrown);
+    const known = this.lastFailure === error.message;
+    this.lastFailure = error.message;
+    this.parts.events.emit("reconcile-failed", known ? "debug" : "error", error.message, {
+      code: error.code,
+      ...error.details,
+    });
+    // A broken template or setting mends by an edit only; all else may mend by itself.
+    if (error.retryable || error.code === "ERR_INTERNAL") this.surprise("failed");
+    if (error.code === "ERR_HAPROXY_UNREACHABLE") void this.askWhetherItRuns();
+  }
+
+  /** An exit that nobody saw: a process that ended between two steps, or one of another parent. */
+  private async askWhetherItRuns(): Promise<void> {
+    const runs = await this.parts.process.running().catch(() => true);
+    if (!runs && !this.signal.aborted) this.processGone("nothing answers on its socket");
+  }
+
+  /** HAProxy runs the live file again: what was changed since that was written is done at once, not after a wait. */
+  private resumed(): void {
+    this.surprises = 0;
+    this.refusals = 0;
+    this.surprise("process-up");
+  }
+
+  private forgetRefused(): void {
+    this.refused = undefined;
+    this.cancelStructureRetry?.();
+  }
+}
+
+const notRunningReason: readonly ReloadReason[] = [
+  { code: "process-started", subject: "HAProxy", sentence: "is not running" },
+];
+
+const giveUpReason: readonly ReloadReason[] = [
+  {
+    code: "structure-unknown",
+    subject: "HAProxy",
+    sentence: `refused what it was asked ${hopeless} times in a row; a reload settles it`,
+  },
+];

@@ -1,0 +1,44 @@
+import type { Config } from "../haproxy/config/types.ts";
+import type { LeavingServer, ServerPath } from "../haproxy/plan/types.ts";
+
+/** What the process runs, as far as is known. Replaced whole, never changed in place. */
+export interface Running {
+  /** What it loaded, with every change made to it since. */
+  readonly config: Config;
+  /** Its map files' contents by path. */
+  readonly maps: ReadonlyMap<string, string>;
+  /** The digest of its structure, as the file carries it. */
+  readonly structure: string;
+}
+
+/**
+ * The reconciler's memory of the process. Both lanes, the hot one and the one that writes files and reloads, read it;
+ * it is changed under the reconciler's mutex only.
+ */
+export class RunningState {
+  /** Undefined until a file of ours has been loaded once. */
+  current: Running | undefined;
+  /** Whether a process is there to talk to. */
+  up = false;
+  /** False when `current` may not be what runs: after a start, a reload, a surprise. The next pass reads back. */
+  believed = false;
+  /** Grows with each reason for doubt, to tell whether one has come up since a read-back. */
+  doubts = 0;
+  /** The worker that was last seen. */
+  workerPid: number | undefined;
+  /** Grows with every change made to the process, to tell whether a read-back is still about the newest state. */
+  changes = 0;
+  /** Grows with each file that is put in place. */
+  generation = 0;
+  /** Digest of the last file that HAProxy refused although it runs the same, not to ask again and again. */
+  refusedFile: string | undefined;
+  readonly leaving = new Map<ServerPath, LeavingServer>();
+  /** Backends that were changed since they were last verified. */
+  readonly touched = new Set<string>();
+
+  /** What runs may not be `current`: the next pass that begins reads back. */
+  doubt(): void {
+    this.believed = false;
+    this.doubts += 1;
+  }
+}

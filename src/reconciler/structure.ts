@@ -1,0 +1,150 @@
+import { structureOf } from "../haproxy/config/global-lines.ts";
+import { parseConfig } from "../haproxy/config/parse.ts";
+import { printConfig } from "../haproxy/config/print.ts";
+import type { Config } from "../haproxy/config/types.ts";
+import { withoutUnloaded } from "../haproxy/plan/maps.ts";
+import { poolNames } from "../haproxy/plan/pools.ts";
+import type { ReloadReason } from "../haproxy/plan/types.ts";
+import type { WorkerInfo } from "../haproxy/runtime/types.ts";
+import { hexDigest } from "../support/digest.ts";
+import { type SluiceError, toSluiceError } from "../support/errors.ts";
+import { explain, fileText, pointsAtServer, structureDigest } from "./commit.ts";
+import type { Wish } from "./desire.ts";
+import type { LaneParts } from "./lane.ts";
+import type { Running } from "./running.ts";
+
+export interface StructureRequest {
+  readonly wish: Wish;
+  readonly reasons: readonly ReloadReason[];
+}
+
+export type StructureOutcome =
+  | { readonly kind: "loaded"; readonly structure: string }
+  | {
+      readonly kind: "refused";
+      readonly stage: "validate" | "preflight" | "reload";
+      /** Digest of what was refused. */
+      readonly refused: RefusedDigest;
+      /** In words, with file, line and section where known. */
+      readonly problems: readonly string[];
+    };
+
+/**
+ * What a refusal is remembered by: the structure, since endpoints come and go without HAProxy's taking it for that; the
+ * whole configuration where HAProxy pointed at a server's line.
+ */
+export interface RefusedDigest {
+  readonly of: "structure" | "configuration";
+  readonly digest: string;
+}
+
+/** Whether a configuration is the one that was refused. */
+export function isRefused(config: Config, { of, digest }: RefusedDigest): boolean {
+  return digest === (of === "structure" ? structureDigest(config) : hexDigest(printConfig(config)));
+}
+
+/**
+ * Takes the process to another structure: validate and preflight the candidate, put file and maps in place, reload (or
+ * start), and believe it only when a new worker answers. A refusal at any stage leaves the old file and the old process.
+ *
+ * The maps put in place name no backend that the old structure lacks, so that whichever of the two is loaded by anyone
+ * at any moment finds all that its maps name; routes to what is new follow at run time.
+ */
+export async function changeStructure(
+  parts: LaneParts,
+  request: StructureRequest,
+  signal: AbortSignal,
+): Promise<StructureOutcome> {
+  const { process, store, state, mutex, runtime, clock, events } = parts;
+  const started = clock.now();
+  const { config, maps } = request.wish.desired;
+  const structure = structureDigest(config);
+  const text = fileText(config, structure);
+  events.emit("reload-wanted", "info", describe(state.up, request.reasons), { reasons: request.reasons });
+
+  const [oldText, oldMaps] = await Promise.all([store.readConfig(), store.readMaps()]);
+  const oldConfig = oldText === undefined ? undefined : parseConfig(oldText);
+  const loaded = oldConfig === undefined ? undefined : poolNames(oldConfig);
+  const wanted = poolNames(config);
+  const newMaps = new Map<string, string>();
+  for (const [path, entries] of maps) {
+    newMaps.set(path, loaded === undefined ? entries : withoutUnloaded(entries, loaded, wanted).text);
+  }
+  for (const [path, content] of request.wish.assets) await store.writeAsset(path, content);
+  // HAProxy does not take a file that names a map which is not there; nothing refers to a new one yet.
+  for (const [path, content] of newMaps) if (!oldMaps.has(path)) await store.writeMap(path, content);
+
+  const candidate = await store.writeCandidate(text);
+  const verdict = await process.validate(candidate, signal);
+  const refused: RefusedDigest = { of: "structure", digest: structure };
+  if (!verdict.ok) {
+    return {
+      kind: "refused",
+      stage: verdict.stage,
+      refused: pointsAtServer(verdict.problems, text)
+        ? { of: "configuration", digest: hexDigest(printConfig(config)) }
+        : refused,
+      problems: explain(verdict.problems, text),
+    };
+  }
+  const ready = await process.preflight(text, state.up ? oldText : undefined, signal);
+  if (!ready.ok) return { kind: "refused", stage: ready.stage, refused, problems: explain(ready.problems, text) };
+
+  for (const [path, content] of newMaps) await store.writeMap(path, content);
+  await store.writeConfig(text);
+  let worker: WorkerInfo;
+  try {
+    worker = state.up ? await process.reload(signal) : (await process.adoptOrStart(signal)).worker;
+  } catch (thrown) {
+    if (oldText !== undefined) await store.writeConfig(oldText);
+    for (const [path, content] of oldMaps) await store.writeMap(path, content);
+    // It may have come half-way: which worker answers, and with what, is asked again.
+    state.doubt();
+    return { kind: "refused", stage: "reload", refused, problems: [message(toSluiceError(thrown))] };
+  }
+  const generation = await mutex.run(async () => {
+    state.current = { config, maps: newMaps, structure };
+    state.workerPid = worker.pid;
+    state.doubt();
+    state.touched.clear();
+    state.changes += 1;
+    state.generation += 1;
+    await runtime.reconnect(signal);
+    // Only now: a process that ended meanwhile has to be noticed.
+    state.up = true;
+    return state.generation;
+  });
+  await store.saveState({ generation, leaving: [...state.leaving.values()] });
+  for (const path of oldMaps.keys()) if (!newMaps.has(path)) await store.removeMap(path);
+  await store.pruneAssets(new Set(request.wish.assets.keys()));
+  const tookMs = Math.round(clock.now() - started);
+  events.emit(
+    "reloaded",
+    "info",
+    `generation ${generation} runs in worker ${worker.pid}, ${tookMs} ms after it was wanted`,
+    {
+      generation,
+      worker: worker.pid,
+      tookMs,
+      structure,
+      replaced: oldConfig === undefined ? undefined : structureOf(oldConfig),
+    },
+  );
+  return { kind: "loaded", structure };
+}
+
+function describe(up: boolean, reasons: readonly ReloadReason[]): string {
+  const sentences = reasons.slice(0, 5).map(({ subject, sentence }) => `${subject} ${sentence}`);
+  const more = reasons.length > 5 ? `; and ${reasons.length - 5} more` : "";
+  return `${up ? "reload" : "start"}: ${sentences.join("; ")}${more}`;
+}
+
+function message(error: SluiceError): string {
+  return error.message;
+}
+
+/** The live file as the running state. */
+export function runningFromFile(text: string, maps: ReadonlyMap<string, string>): Running {
+  const config = parseConfig(text);
+  return { config, maps, structure: structureOf(config) ?? "" };
+}
