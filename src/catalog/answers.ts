@@ -76,11 +76,11 @@ export function isFiltered(headers: IncomingHttpHeaders): boolean {
 function check<T>(schema: z.ZodType<T>, body: unknown, what: string): T {
   const result = schema.safeParse(body);
   if (result.success) return result.data;
-  const problem = result.error.issues[0];
-  const where = problem === undefined || problem.path.length === 0 ? "" : ` at ${problem.path.join(".")}`;
+  // The first problem says enough: a long answer of a wrong shape has thousands.
+  const [problem = "", where = ""] = z.prettifyError(result.error).split("\n");
   throw new SluiceError(
     "ERR_CONSUL_ANSWER_INVALID",
-    `Consul's answer to ${what} does not have the documented shape${where}: ${problem?.message ?? "unknown"}`,
+    `Consul's answer to ${what} does not have the documented shape: ${problem.replace(/^\P{L}+/u, "")}${where.startsWith("  ") ? ` ${where.trim().replace(/^\P{L}+/u, "")}` : ""}`,
     { retryable: true },
   );
 }

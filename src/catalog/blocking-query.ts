@@ -14,7 +14,7 @@ const deadlineSlackMs = 3_000;
 export const plainDeadlineMs = rpcHoldMs + deadlineSlackMs;
 
 /** After the index went back, the catalog may be one that its agents have yet to fill again: they do so within a minute. */
-export const refillMs = 60_000;
+const refillMs = 60_000;
 /** While an answer is held back, Consul is asked again at least this often. */
 const heldWaitMs = 10_000;
 
@@ -174,14 +174,14 @@ export class BlockingQuery<T> {
     const value = this.options.parse(answer.body, this.believed);
     this.answers += 1;
     if (index < this.seen) {
-      this.goBack(index);
+      this.goBack(index, value);
       return undefined;
     }
     const repeated = index === this.seen;
     if (repeated && early) return this.reread(signal);
     if (repeated && this.answered !== undefined && !this.options.same(this.answered, value)) {
       // A connection that was lost may mean another Consul, whose index is the same by chance.
-      if (this.lost) this.goBack(index);
+      if (this.lost) this.goBack(index, value);
       else this.contradict(answer);
       return undefined;
     }
@@ -195,13 +195,14 @@ export class BlockingQuery<T> {
     return this.settle(value, answer.answeredAt, signal);
   }
 
-  private goBack(index: bigint): void {
-    const { clock, logger, name } = this.options;
-    logger.info(
-      { watch: name, from: this.seen.toString(), to: index.toString() },
-      "Consul's index does not go on; reading anew",
-    );
-    this.wentBackAt = clock.now();
+  private goBack(index: bigint, value: T): void {
+    const { clock, logger, name, same } = this.options;
+    // A streaming view may be behind the index of a plain read; only another body tells of another catalog.
+    if (this.answered === undefined || !same(this.answered, value)) {
+      const change = { watch: name, from: this.seen.toString(), to: index.toString() };
+      logger.info(change, "Consul's index does not go on; reading anew");
+      this.wentBackAt = clock.now();
+    }
     this.lost = false;
     this.index = 0n;
     this.seen = 0n;

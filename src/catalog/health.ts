@@ -28,7 +28,7 @@ export function normaliseInstances(
 }
 
 /** One entry of the answer. Every part is a stranger's data; routing decides what can be used. */
-export function normaliseInstance(entry: HealthEntry, key: ServiceKey): Instance {
+function normaliseInstance(entry: HealthEntry, key: ServiceKey): Instance {
   const { Node: node, Service: service } = entry;
   const checks = entry.Checks ?? [];
   const vouched = checks.some((check) => (check.ServiceID ?? "") !== "");

@@ -1,3 +1,4 @@
+import { setFlagsFromString } from "node:v8";
 import type { Command } from "commander";
 import { addSettingOptions, settingsOf } from "./setting-options.ts";
 import type { Outcome, Terminal } from "./terminal.ts";
@@ -10,6 +11,9 @@ export function addRunCommand(program: Command, terminal: Terminal, _outcome: Ou
     .option("--json", "log as JSON also on a terminal")
     .addHelpText("after", "\nExample:\n  sluice run --settings sluice.yaml --http-bind :8080");
   addSettingOptions(command).action(async () => {
+    // The start reads the whole catalog at once, for which V8 would grow its young generation and keep it: measured
+    // with 1,000 services of 10 instances, 205 MB resident with that and 125 MB without, at the same latency.
+    setFlagsFromString("--semi-space-growth-factor=1");
     const loaded = settingsOf(command, terminal);
     const json = command.opts<{ json?: boolean }>().json === true;
     const { createLogger } = await import("../support/create-logger.ts");

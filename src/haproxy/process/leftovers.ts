@@ -3,7 +3,7 @@ import type { Clock } from "../../support/clock.ts";
 import { SluiceError } from "../../support/errors.ts";
 import type { Logger } from "../../support/logger.ts";
 import { askWorkerInfo } from "../runtime/worker-info.ts";
-import { askProcessList } from "./master-cli.ts";
+import { awaitProcessList } from "./master-cli.ts";
 import { findProcess, isAlive, type ProcessHandle, signalProcess, waitForEnd } from "./process-table.ts";
 import { isOurs } from "./start.ts";
 
@@ -61,17 +61,13 @@ async function answersInTime(
   master: ProcessHandle,
   signal?: AbortSignal,
 ): Promise<boolean> {
-  const deadline = clock.now() + masterPatienceMs;
-  while (clock.now() < deadline && isAlive(master)) {
-    try {
-      await askProcessList({ path: masterSocket, clock }, 1_000, signal);
-      return true;
-    } catch (thrown) {
-      if (!(thrown instanceof SluiceError)) throw thrown;
-    }
-    await clock.sleep(20, signal);
+  try {
+    await awaitProcessList({ path: masterSocket, clock }, masterPatienceMs, () => isAlive(master), signal);
+    return true;
+  } catch (thrown) {
+    if (!(thrown instanceof SluiceError)) throw thrown;
+    return false;
   }
-  return false;
 }
 
 /** The pid of whoever answers on the runtime socket. */

@@ -11,7 +11,7 @@ import { DeathWatch } from "./death-watch.ts";
 import { haproxyEnvironment } from "./environment.ts";
 import { HaproxyLog } from "./haproxy-log.ts";
 import { endLeftovers } from "./leftovers.ts";
-import { askProcessList } from "./master-cli.ts";
+import { awaitProcessList } from "./master-cli.ts";
 import { preflightConfig } from "./preflight.ts";
 import { findProcess, hasCapability, isAlive, type ProcessHandle, signalProcess, waitForEnd } from "./process-table.ts";
 import { reloadMaster } from "./reload.ts";
@@ -41,7 +41,8 @@ export interface ManagedProcessOptions {
   readonly softStopMs?: number;
 }
 
-const askLimitMs = 1_000;
+/** Only a master that is known to run is asked again. */
+const askPatienceMs = 2_500;
 const startLimitMs = 30_000;
 const adoptLimitMs = 10_000;
 /** After SIGTERM, and again after SIGKILL. */
@@ -182,8 +183,10 @@ export class ManagedProcess implements ProcessPort {
 
   async #ask(signal?: AbortSignal): Promise<ProcessList | undefined> {
     const { masterSocket, clock } = this.#parts;
+    const handle = this.#followed?.handle;
+    const alive = () => handle !== undefined && isAlive(handle);
     try {
-      return await askProcessList({ path: masterSocket, clock }, askLimitMs, signal);
+      return await awaitProcessList({ path: masterSocket, clock }, askPatienceMs, alive, signal);
     } catch (thrown) {
       if (!(thrown instanceof SluiceError)) throw thrown;
       return undefined;

@@ -86,3 +86,27 @@ export async function askProcessList(
   const { text } = await askMaster(master, "show proc;quit", deadlineMs, signal);
   return parseProc(text);
 }
+
+/**
+ * The same, asked again for as long as the master lives and `patienceMs` last: after a start or a reload a master of 2.6
+ * refuses connections until some tens of ms after its worker serves (measured), and while it loads it does not answer.
+ *
+ * @throws {SluiceError} as `askProcessList`
+ */
+export async function awaitProcessList(
+  master: MasterCli,
+  patienceMs: number,
+  alive: () => boolean,
+  signal?: AbortSignal,
+): Promise<ProcessList> {
+  const { clock } = master;
+  const deadline = clock.now() + patienceMs;
+  for (let waitMs = 2; ; waitMs = Math.min(50, waitMs * 1.5)) {
+    try {
+      return await askProcessList(master, Math.max(50, Math.min(1_000, deadline - clock.now())), signal);
+    } catch (thrown) {
+      if (!(thrown instanceof SluiceError) || clock.now() >= deadline || !alive()) throw thrown;
+    }
+    await clock.sleep(waitMs, signal);
+  }
+}

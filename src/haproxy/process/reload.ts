@@ -4,7 +4,7 @@ import type { WorkerInfo } from "../runtime/types.ts";
 import { askWorkerInfo } from "../runtime/worker-info.ts";
 import type { HaproxyLog } from "./haproxy-log.ts";
 import { parseOutput, sentence } from "./haproxy-output.ts";
-import { askMaster, askProcessList } from "./master-cli.ts";
+import { askMaster, askProcessList, awaitProcessList } from "./master-cli.ts";
 
 export interface ReloadParts {
   readonly configPath: string;
@@ -22,6 +22,7 @@ const firstPollMs = 5;
 const longestPollMs = 50;
 /** A master that is loading takes connections and does not answer them. */
 const askLimitMs = 1_000;
+const masterPatienceMs = 5_000;
 
 type Outcome = { readonly kind: "taken"; readonly worker: WorkerInfo } | NotTaken;
 
@@ -43,7 +44,7 @@ type NotTaken =
 export async function reloadMaster(parts: ReloadParts, signal?: AbortSignal): Promise<WorkerInfo> {
   const { masterSocket, runtimeSocket, clock, log } = parts;
   const master = { path: masterSocket, clock };
-  const before = await askProcessList(master, askLimitMs, signal);
+  const before = await awaitProcessList(master, masterPatienceMs, parts.masterAlive, signal);
   // A worker that does not answer any more is no reason not to load a new one.
   const old = await ask(runtimeSocket, clock, signal);
   const logEnd = log.end();
