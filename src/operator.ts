@@ -55,6 +55,8 @@ export async function runOperator(options: OperatorOptions, signal: AbortSignal)
     const events = new EventLog(clock, logger);
     const runtime = new RuntimeClient({ socketPath: store.paths.runtimeSocket, clock, logger });
     const haproxy = new ManagedProcess({ binary: settings.haproxy.binary, paths: store.paths, clock, logger });
+    // A connection that HAProxy closes is the first sign of its end.
+    runtime.onClose(() => haproxy.suspect());
     const catalog = new ConsulCatalog({ settings: settings.consul, expose: settings.services.expose, clock, logger });
     const renderer = new Renderer({ paths: store.paths, version, haproxyVersion: binary.text });
     const today = await readTemplate(settings);

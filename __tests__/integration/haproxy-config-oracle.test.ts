@@ -10,9 +10,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, beforeAll, describe, expect, test } from "@jest/globals";
 import fc from "fast-check";
 import { withGlobalLines } from "../../src/haproxy/config/global-lines.ts";
-import { mergeEndpoints } from "../../src/haproxy/config/merge.ts";
 import { parseConfig } from "../../src/haproxy/config/parse.ts";
-import { printConfig } from "../../src/haproxy/config/print.ts";
 import { serverLines } from "../../src/haproxy/config/servers.ts";
 import { quoteWord, splitWords, tokenize } from "../../src/haproxy/config/words.ts";
 import { canonicalIp } from "../../src/support/ip.ts";
@@ -358,46 +356,6 @@ defaults
 });
 
 describe("what is written", () => {
-  const base = [
-    "defaults",
-    "  mode http",
-    "  timeout connect 1s",
-    "  timeout client 1s",
-    "  timeout server 1s",
-    "  default-server inter 1s",
-    "frontend f",
-    "  bind 127.0.0.1:1",
-    "  default_backend a",
-    "backend a # first",
-    "  balance leastconn",
-    "  server one 127.0.0.1:1 check",
-    "  server two 127.0.0.1:2 check weight 5",
-    "  # before the option",
-    "  option redispatch",
-    "",
-    "backend b",
-    "  option redispatch",
-    "",
-    "# the end",
-  ];
-
-  test.each<[string, readonly string[]]>([
-    ["the same", base],
-    [
-      "servers gone, changed and new",
-      base.with(11, "  server zero 127.0.0.1:3 ssl verify none").with(12, "  server two 127.0.0.1:2 check weight 0"),
-    ],
-    ["servers where none were", base.with(17, "  server b 127.0.0.1:4")],
-    ["no servers left", base.toSpliced(11, 2)],
-    ["a refused option", base.with(12, "  server two 127.0.0.1:2 chekc weight 7").with(10, "  balance nonsense")],
-    ["a backend less", base.slice(0, 16)],
-  ])("HAProxy accepts a merge: %s", async (_what, endpoints) => {
-    const text = (lines: readonly string[]) =>
-      withGlobalLines(`${lines.join("\n")}\n`, { structure: "a", statsSocket: join(directory, "w.sock") });
-    const merged = printConfig(mergeEndpoints(parseConfig(text(base)), parseConfig(text(endpoints))));
-    expect(await check(merged)).toMatchObject({ ok: true });
-  });
-
   test.each([
     "",
     "# c\n",

@@ -1,12 +1,10 @@
 import { expect, test } from "@jest/globals";
 import fc from "fast-check";
-import { sectionsByKey, sectionsEqual, structureText } from "../../src/haproxy/config/equality.ts";
+import { sectionsEqual, structureText } from "../../src/haproxy/config/equality.ts";
 import { addGlobalLines, structureOf, withGlobalLines } from "../../src/haproxy/config/global-lines.ts";
-import { mergeEndpoints } from "../../src/haproxy/config/merge.ts";
 import { parseConfig, SectionCache } from "../../src/haproxy/config/parse.ts";
 import { lineAt } from "../../src/haproxy/config/position.ts";
 import { printConfig } from "../../src/haproxy/config/print.ts";
-import { serverLines } from "../../src/haproxy/config/servers.ts";
 import type { Config, Section } from "../../src/haproxy/config/types.ts";
 import { quoteWord, splitWords, tokenize } from "../../src/haproxy/config/words.ts";
 
@@ -144,37 +142,6 @@ test("equality is symmetric, and equal sections make equal structures", () => {
           const alone = (part: Section) => structureText({ preamble: [], sections: [part] });
           expect(alone(section)).toBe(alone(other));
         }
-      }
-    }),
-  );
-});
-
-test("merging a configuration with itself changes nothing", () => {
-  fc.assert(
-    fc.property(anyText, (text) => {
-      const config = parseConfig(text);
-      expect(mergeEndpoints(config, config)).toEqual(config);
-      expect(printConfig(mergeEndpoints(config, parseConfig(text)))).toBe(text);
-    }),
-  );
-});
-
-test("merging keeps the structure and takes over which servers there are", () => {
-  fc.assert(
-    fc.property(plainText, plainText, (one, two) => {
-      const [structure, endpoints] = [parseConfig(one), parseConfig(two)];
-      const merged = parseConfig(printConfig(mergeEndpoints(structure, endpoints)));
-      expect(structureText(merged)).toBe(structureText(structure));
-      const names = (section: Section) => new Set(serverLines(section).map((server) => server.name));
-      const [before, after, wanted] = [structure, merged, endpoints].map(sectionsByKey);
-      for (const [key, section] of after ?? []) {
-        const source = wanted?.get(key);
-        const target = before?.get(key) as Section;
-        // Within an `.if` block nothing is known to be a server; one left open in the section makes its end unknown.
-        const open = (part: Section) =>
-          part.conditional === true || part.lines.some((line) => line.words[0]?.startsWith(".") === true);
-        if (source === undefined || open(target) || open(source)) continue;
-        expect(names(section)).toEqual(names(source));
       }
     }),
   );

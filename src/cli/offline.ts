@@ -11,7 +11,7 @@ import { Renderer } from "../render/renderer.ts";
 import { loadTemplate } from "../render/template-source.ts";
 import type { Settings } from "../settings/schema.ts";
 import { type StatePaths, statePaths } from "../store/paths.ts";
-import { SluiceError, systemErrorCode } from "../support/errors.ts";
+import { SluiceError, systemErrorCode, toSluiceError } from "../support/errors.ts";
 import { version } from "../version.ts";
 
 /** The snapshot a command works on: a file, or what Consul says now. */
@@ -21,7 +21,13 @@ export async function snapshotFor(
   signal: AbortSignal,
 ): Promise<Snapshot> {
   if (file === undefined) return readSnapshotOnce(settings.consul, settings.services.expose, signal);
-  return parseSnapshot(await readJson(file));
+  const json = await readJson(file);
+  try {
+    return parseSnapshot(json);
+  } catch (thrown) {
+    const { code, message, details } = toSluiceError(thrown);
+    throw new SluiceError(code, `${file}: ${message}`, { cause: thrown, details });
+  }
 }
 
 /** The pure way, once: what the settings and the template make of a snapshot. Everybody is let in. */

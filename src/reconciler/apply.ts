@@ -3,7 +3,14 @@ import { serverLines } from "../haproxy/config/servers.ts";
 import type { Config, Section } from "../haproxy/config/types.ts";
 import { advance } from "../haproxy/plan/advance.ts";
 import { mapText } from "../haproxy/plan/maps.ts";
-import type { Desired, LeavingServer, ObservedBackends, Plan, RuntimeOperation, ServerPath } from "../haproxy/plan/types.ts";
+import type {
+  Desired,
+  LeavingServer,
+  ObservedBackends,
+  Plan,
+  RuntimeOperation,
+  ServerPath,
+} from "../haproxy/plan/types.ts";
 import type { Clock } from "../support/clock.ts";
 import type { EventLog } from "./events.ts";
 import type { RuntimePort } from "./ports.ts";
@@ -49,34 +56,24 @@ export async function applyPlan(
     }
   }
   const complete = done.length === plan.operations.length;
-  const steps = [...unnoticed(running.config, observed, state.leaving), ...done];
+  const steps = [...gone(running.config, observed), ...done];
   state.current = after(running, steps, wanted, plan.reload === undefined && complete);
   return complete;
 }
 
 /**
- * What was done to the process that the memory does not know of, as the operations that would have done it: servers
- * that were added and taken away, weights that were set, before an operator that was killed could write it down or by
- * somebody else. Needed where a change of structure is still to come and what was wanted is not yet what runs.
+ * Servers the memory has and the process does not, as operations that take them out of the memory: deleted by somebody
+ * else, or by an operator that was killed before it wrote that down. Needed where a change of structure is still to
+ * come; otherwise what was wanted becomes the memory anyway.
  */
-function unnoticed(
-  config: Config,
-  observed: ObservedBackends | undefined,
-  leaving: ReadonlyMap<ServerPath, LeavingServer>,
-): readonly RuntimeOperation[] {
+function gone(config: Config, observed: ObservedBackends | undefined): readonly RuntimeOperation[] {
   const steps: RuntimeOperation[] = [];
   for (const [backend, rows] of observed ?? []) {
     const section = poolSection(config, backend);
-    const known = new Map((section === undefined ? [] : serverLines(section)).map((line) => [line.name, line]));
-    for (const { name: server, address, port, weight, maintenance } of rows) {
-      const line = known.get(server);
-      known.delete(server);
-      if (leaving.has(`${backend}/${server}`)) continue;
-      if (line === undefined && !maintenance) {
-        steps.push({ kind: "add-server", backend, server, address, port, weight, options: [], check: false });
-      } else if (line !== undefined && line.weight !== weight) steps.push({ kind: "set-weight", backend, server, weight });
+    const found = new Set(rows.map(({ name }) => name));
+    for (const { name: server } of section === undefined ? [] : serverLines(section)) {
+      if (!found.has(server)) steps.push({ kind: "retire-server", backend, server });
     }
-    for (const server of known.keys()) steps.push({ kind: "retire-server", backend, server });
   }
   return steps;
 }

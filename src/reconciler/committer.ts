@@ -119,7 +119,8 @@ export class Committer {
     const resumable = !state.up && state.current !== undefined;
     if (resumable && !(this.startFailed && this.request !== undefined)) await this.resume(signal);
     else if (this.request !== undefined && this.reloadDueInMs() === 0) await this.loadStructure(this.request, signal);
-    else if (this.firstChangeAt !== undefined && this.writeDueInMs() === 0) await this.writeBehind(this.firstChangeAt, signal);
+    else if (this.firstChangeAt !== undefined && this.writeDueInMs() === 0)
+      await this.writeBehind(this.firstChangeAt, signal);
   }
 
   private async resume(signal: AbortSignal): Promise<void> {
@@ -138,22 +139,23 @@ export class Committer {
   private async loadStructure(request: StructureRequest, signal: AbortSignal): Promise<void> {
     const { clock, state } = this.parts;
     const behind = this.takeChanges();
-    const outcome = await changeStructure(this.parts, request, signal).catch((thrown) => {
-      this.putBack(behind);
-      throw thrown;
-    }).finally(() => {
-      // Also what was asked for meanwhile, by passes that saw the old structure: the one that follows asks anew.
-      this.request = undefined;
-    });
+    const outcome = await changeStructure(this.parts, request, signal)
+      .catch((thrown) => {
+        this.putBack(behind);
+        throw thrown;
+      })
+      .finally(() => {
+        // Also what was asked for meanwhile, by passes that saw the old structure: the one that follows asks anew.
+        this.request = undefined;
+      });
     if (outcome.kind === "loaded") {
       this.lastReloadAt = clock.now();
       this.startFailed = false;
     } else this.putBack(behind);
     this.parts.onStructure(request, outcome);
     if (outcome.kind === "refused" && !state.up && state.current !== undefined) {
-      throw new SluiceError("ERR_HAPROXY_START", "HAProxy is not running, and neither the file nor a new structure could be started", {
-        retryable: true,
-      });
+      const message = "HAProxy is not running: neither its file nor the new structure could be started";
+      throw new SluiceError("ERR_HAPROXY_START", message, { retryable: true });
     }
   }
 

@@ -280,14 +280,14 @@ export class Reconciler {
   }
 
   /**
-   * What HAProxy should run. Until the catalog has answered it is what it runs already: the last good snapshot may be
-   * older than the file, and serves only where there is no file, or other inputs ask for another one.
+   * What HAProxy should run. Until the catalog has answered it is what it runs already, and other inputs wait: the last
+   * good snapshot may be older than the file, and serves only where there is no file, or one that cannot be started.
    */
   private wanted(answered: boolean): Desired | undefined {
     const { accepted, trial, state } = this;
     if (accepted === undefined) return state.current;
-    if (trial.candidate !== undefined) this.tryCandidate(accepted, trial.candidate);
     if (!answered && state.current !== undefined && !this.committer.startFailed) return state.current;
+    if (trial.candidate !== undefined) this.tryCandidate(accepted, trial.candidate);
     const before = this.wish?.loadBalancer.excluded ?? [];
     this.wish = this.desire(accepted.services, trial.inForce, this.admission.admitted);
     announceExclusions(this.parts.events, before, this.wish.loadBalancer.excluded);

@@ -96,8 +96,10 @@ export async function changeStructure(
   try {
     worker = state.up ? await process.reload(signal) : (await process.adoptOrStart(signal)).worker;
   } catch (thrown) {
-    if (oldText !== undefined) await store.writeConfig(oldText);
-    for (const [path, content] of oldMaps) await store.writeMap(path, content);
+    if (oldText !== undefined) {
+      await store.writeConfig(oldText);
+      for (const [path, content] of oldMaps) await store.writeMap(path, content);
+    }
     // It may have come half-way: which worker answers, and with what, is asked again.
     state.doubt();
     return { kind: "refused", stage: "reload", refused, problems: [message(toSluiceError(thrown))] };

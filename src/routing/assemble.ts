@@ -84,12 +84,7 @@ function byBackend({ backend: a }: ServiceBackend, { backend: b }: ServiceBacken
 }
 
 function byService(a: Exclusion, b: Exclusion): number {
-  return (
-    order(a.service, b.service) ||
-    order(a.instance ?? "", b.instance ?? "") ||
-    order(a.code, b.code) ||
-    order(a.reason, b.reason)
-  );
+  return order(a.service, b.service) || order(a.instance ?? "", b.instance ?? "") || order(a.code, b.code);
 }
 
 function order(a: string, b: string): number {

@@ -64,7 +64,7 @@ class BackendPlanner {
     for (const server of wantedServers) {
       const left = leaving.get(`${this.backend}/${server.name}`);
       const now = running.get(server.name);
-      if (left !== undefined) this.revive(server, left);
+      if (left !== undefined) this.revive(server, left, now);
       else if (now === undefined) this.add(server);
       else this.settle(server, now);
     }
@@ -105,9 +105,10 @@ class BackendPlanner {
     this.say(`+ ${server.name} (${server.address}:${server.port}, weight ${server.weight})`);
   }
 
-  private revive(server: ServerLine, left: LeavingServer): void {
+  private revive(server: ServerLine, left: LeavingServer, now: RunningServer | undefined): void {
     const words = allWords(server);
-    const samePlace = left.address === "" || (left.address === server.address && left.port === server.port);
+    const place = left.address === "" ? now : left;
+    const samePlace = place === undefined || (place.address === server.address && place.port === server.port);
     const obstacle = this.stateObstacle(server) ?? this.balance().obstacle;
     if (!samePlace || (left.options !== undefined && !sameWords(left.options, words))) {
       const sentence = `server ${server.name} came back with another address or other options while it was still leaving`;
@@ -243,7 +244,6 @@ function runningServers(current: Section, observed: readonly ObservedServer[] | 
   const readBack = observed.map((server) => {
     const line = byName.get(server.name);
     if (line === undefined) return { ...server, line };
-    if (line.uncertain) return asWritten(line);
     // A host name, a socket path or a port offset reads back as what HAProxy made of it.
     if (canonicalIp(line.address) === undefined) return { ...server, address: line.address, port: line.port, line };
     return { ...server, line };

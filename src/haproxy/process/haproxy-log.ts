@@ -1,8 +1,8 @@
-import { chmodSync, closeSync, fstatSync, ftruncateSync, openSync, readSync, statSync } from "node:fs";
+import { chmodSync, closeSync, fstatSync, openSync, readSync, statSync, truncateSync } from "node:fs";
 import { SluiceError, systemErrorCode } from "../../support/errors.ts";
 import { parseOutput, sentence } from "./haproxy-output.ts";
 
-/** The log is emptied at a start of HAProxy when it is longer than this, in bytes. */
+/** The log is emptied when it is longer than this, in bytes. */
 const longestLog = 1_048_576;
 /** Of what was written since a moment, so much is read. */
 const longestRead = 65_536;
@@ -27,7 +27,7 @@ export class HaproxyLog {
     try {
       const descriptor = openSync(this.path, "a", 0o600);
       chmodSync(this.path, 0o600);
-      if (fstatSync(descriptor).size > longestLog) ftruncateSync(descriptor);
+      this.trim();
       return descriptor;
     } catch (thrown) {
       throw new SluiceError(
@@ -35,6 +35,15 @@ export class HaproxyLog {
         `HAProxy's log ${this.path} cannot be written (${systemErrorCode(thrown) ?? String(thrown)}); make it writable`,
         { cause: thrown, details: { path: this.path } },
       );
+    }
+  }
+
+  /** Empties it when it has grown long: HAProxy writes a line for each server that comes or goes. */
+  trim(): void {
+    try {
+      if (statSync(this.path).size > longestLog) truncateSync(this.path);
+    } catch {
+      // A log that is not there is not long.
     }
   }
 

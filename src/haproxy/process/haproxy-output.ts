@@ -67,7 +67,7 @@ function withoutConfig(text: string): string {
 function problem(text: string, file: string): ConfigProblem {
   const message = withoutConfig(text);
   // Also `Binding [F:11] for frontend f: …`, from a process that starts.
-  const match = /^(?:([Pp]arsing|Binding) )?\[([^\]]+):([0-9]+)\](?: :)? (.*)$/.exec(message);
+  const match = /^(?:([Pp]arsing|Binding) )?\[([^\]]+):([0-9]+)\](?: ?:)? (.*)$/.exec(message);
   if (match === null) return { message };
   const [, verb, where = "", line, rest = ""] = match;
   if (path.resolve(path.dirname(file), where) !== path.resolve(file)) return { message };

@@ -12,11 +12,12 @@ import { haproxyEnvironment } from "./environment.ts";
 import { HaproxyLog } from "./haproxy-log.ts";
 import { endLeftovers } from "./leftovers.ts";
 import { awaitProcessList } from "./master-cli.ts";
+import { findOurs, masterByPidFile } from "./ours.ts";
 import { preflightConfig } from "./preflight.ts";
 import { findProcess, hasCapability, isAlive, type ProcessHandle, signalProcess, waitForEnd } from "./process-table.ts";
 import { reloadMaster } from "./reload.ts";
 import type { Binary } from "./run-binary.ts";
-import { awaitWorker, isOurs, type StartParts, spawnMaster, startFailed } from "./start.ts";
+import { awaitWorker, type StartParts, spawnMaster, startFailed } from "./start.ts";
 import { validateConfig } from "./validate.ts";
 
 /** Where HAProxy's files lie; all absolute. */
@@ -41,8 +42,8 @@ export interface ManagedProcessOptions {
   readonly softStopMs?: number;
 }
 
-/** Only a master that is known to run is asked again. */
-const askPatienceMs = 2_500;
+/** A master that runs and does not answer may be loading: a busy port alone makes that last 2 s. */
+const masterPatienceMs = 5_000;
 const startLimitMs = 30_000;
 const adoptLimitMs = 10_000;
 /** After SIGTERM, and again after SIGKILL. */
@@ -93,7 +94,9 @@ export class ManagedProcess implements ProcessPort {
 
   /** @throws {SluiceError} ERR_HAPROXY_MISSING */
   validate(candidatePath: string, signal?: AbortSignal): Promise<Verdict> {
-    const { binary, clock } = this.#parts;
+    const { binary, clock, log } = this.#parts;
+    // Each change is validated sooner or later, so the log cannot outgrow its bound by much.
+    log.trim();
     const { path: program, environment, directory } = binary;
     return validateConfig({
       binary: program,
@@ -115,7 +118,7 @@ export class ManagedProcess implements ProcessPort {
 
   /** @throws {SluiceError} ERR_HAPROXY_RELOAD when the old worker goes on; ERR_HAPROXY_UNREACHABLE when no master answers */
   async reload(signal?: AbortSignal): Promise<WorkerInfo> {
-    const handle = this.#followed?.handle;
+    const handle = this.#master();
     const worker = await reloadMaster(
       { ...this.#parts, masterAlive: () => handle === undefined || isAlive(handle) },
       signal,
@@ -129,11 +132,11 @@ export class ManagedProcess implements ProcessPort {
    *   HAProxy holds our master socket; ERR_HAPROXY_MISSING when the binary cannot be run
    */
   async adoptOrStart(signal?: AbortSignal): Promise<{ readonly adopted: boolean; readonly worker: WorkerInfo }> {
-    let list = await this.#ask(signal);
-    if (list === undefined && (await endLeftovers({ ...this.#parts, logger: this.#logger }, signal))) {
-      list = await this.#ask(signal);
-    }
-    return list === undefined ? this.#start(signal) : this.#adopt(list, signal);
+    const list = await this.#ask(signal);
+    if (list !== undefined) return this.#adopt(list, signal);
+    this.release();
+    await endLeftovers({ ...this.#parts, logger: this.#logger }, signal);
+    return this.#start(signal);
   }
 
   async running(): Promise<boolean> {
@@ -163,10 +166,12 @@ export class ManagedProcess implements ProcessPort {
   async stop(): Promise<void> {
     const { clock, masterSocket, runtimeSocket, pidFile } = this.#parts;
     const list = await this.#ask();
-    const master = this.#followed?.handle ?? this.#ours(list?.master.pid);
+    const master = this.#master() ?? findOurs(list?.master.pid, this.#parts);
     this.release();
     if (master === undefined) return;
-    const workers = [...(list?.workers ?? []), ...(list?.oldWorkers ?? [])].flatMap((pid) => this.#ours(pid) ?? []);
+    const workers = [...(list?.workers ?? []), ...(list?.oldWorkers ?? [])].flatMap(
+      (pid) => findOurs(pid, this.#parts) ?? [],
+    );
     const all = [master, ...workers];
     signalProcess(master, "SIGUSR1");
     if (!(await waitForEnd(all, this.#softStopMs, clock))) {
@@ -181,27 +186,27 @@ export class ManagedProcess implements ProcessPort {
     await Promise.all([masterSocket, runtimeSocket, pidFile].map((file) => rm(file, { force: true })));
   }
 
+  /** The master, whether it answers or not. */
+  #master(): ProcessHandle | undefined {
+    return this.#followed?.handle ?? masterByPidFile(this.#parts);
+  }
+
   async #ask(signal?: AbortSignal): Promise<ProcessList | undefined> {
     const { masterSocket, clock } = this.#parts;
-    const handle = this.#followed?.handle;
+    const handle = this.#master();
     const alive = () => handle !== undefined && isAlive(handle);
     try {
-      return await awaitProcessList({ path: masterSocket, clock }, askPatienceMs, alive, signal);
+      return await awaitProcessList({ path: masterSocket, clock }, masterPatienceMs, alive, signal);
     } catch (thrown) {
       if (!(thrown instanceof SluiceError)) throw thrown;
       return undefined;
     }
   }
 
-  #ours(pid: number | undefined): ProcessHandle | undefined {
-    const handle = pid === undefined ? undefined : findProcess(pid);
-    return handle !== undefined && isOurs(handle.args, this.#parts) ? handle : undefined;
-  }
-
   async #adopt(list: ProcessList, signal?: AbortSignal) {
     const { clock, runtimeSocket, configPath, masterSocket } = this.#parts;
     const { pid } = list.master;
-    const handle = this.#ours(pid);
+    const handle = findOurs(pid, this.#parts);
     if (handle === undefined) {
       throw new SluiceError(
         "ERR_HAPROXY_START",

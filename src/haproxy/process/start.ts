@@ -6,30 +6,14 @@ import { SluiceError } from "../../support/errors.ts";
 import type { WorkerInfo } from "../runtime/types.ts";
 import { askWorkerInfo } from "../runtime/worker-info.ts";
 import type { HaproxyLog } from "./haproxy-log.ts";
+import { masterArguments, type OwnFiles } from "./ours.ts";
 import { type Binary, binaryMissing } from "./run-binary.ts";
 
-export interface StartParts {
+export interface StartParts extends OwnFiles {
   readonly binary: Binary;
-  readonly configPath: string;
-  readonly masterSocket: string;
   readonly runtimeSocket: string;
-  readonly pidFile: string;
   readonly log: HaproxyLog;
   readonly clock: Clock;
-}
-
-/** What a master was started with; also how one of ours is known. */
-export function masterArguments(parts: Pick<StartParts, "configPath" | "masterSocket" | "pidFile">): readonly string[] {
-  return ["-W", "-S", `${parts.masterSocket},mode,600`, "-p", parts.pidFile, "-f", parts.configPath];
-}
-
-/** Whether a command line is that of a master or worker of ours. */
-export function isOurs(
-  args: readonly string[],
-  { configPath, masterSocket }: Pick<StartParts, "configPath" | "masterSocket">,
-): boolean {
-  const socket = args[args.indexOf("-S") + 1] ?? "";
-  return args.includes(configPath) && (socket === masterSocket || socket.startsWith(`${masterSocket},`));
 }
 
 /**

@@ -56,10 +56,7 @@ export class RuntimeClient implements RuntimePort {
     signal?.throwIfAborted();
     // No await before the write when the connection stands.
     const connection = this.#usable() ?? (await this.#connect(signal));
-    const capabilities = this.#capabilities;
-    if (capabilities === undefined)
-      throw new SluiceError("ERR_INTERNAL", "connected to HAProxy without having asked it what it can do");
-    return executeOperations(connection, operations, capabilities, signal);
+    return executeOperations(connection, operations, this.#known(), signal);
   }
 
   /** @throws {SluiceError} ERR_HAPROXY_UNREACHABLE when it is not known what became of it */
@@ -101,9 +98,7 @@ export class RuntimeClient implements RuntimePort {
     await this.#connecting?.catch(() => undefined);
     this.#drop();
     await this.#connect(signal);
-    if (this.#capabilities === undefined)
-      throw new SluiceError("ERR_INTERNAL", "connected to HAProxy without having asked it what it can do");
-    return this.#capabilities;
+    return this.#known();
   }
 
   /** Called each time HAProxy closes the warm connection: its worker may have ended. Returns the function that unsubscribes. */
@@ -123,6 +118,12 @@ export class RuntimeClient implements RuntimePort {
     // First, so that its end is no loss.
     this.#warm = undefined;
     connection?.close();
+  }
+
+  /** Whoever has connected has asked. */
+  #known(): Capabilities {
+    if (this.#capabilities !== undefined) return this.#capabilities;
+    throw new SluiceError("ERR_INTERNAL", "connected to HAProxy without having asked it what it can do");
   }
 
   #usable(): RuntimeConnection | undefined {

@@ -54,7 +54,7 @@ export function parseServersState(answer: string): readonly ObservedServer[] {
       address: canonicalIp(text(at.address)) ?? text(at.address),
       port: text(at.port) === "-" ? 0 : number(at.port),
       weight: number(at.weight),
-      maintenance: (admin & (forcedMaintenance | configuredMaintenance)) !== 0,
+      maintenance: (admin & forcedMaintenance) !== 0,
       drain: (admin & forcedDrain) !== 0,
       operational: number(at.operational),
       check: checkResult(number(at.check)),
@@ -65,7 +65,6 @@ export function parseServersState(answer: string): readonly ObservedServer[] {
 
 /** Bits of srv_admin_state (management guide 9.3, `show servers state`). */
 const forcedMaintenance = 1;
-const configuredMaintenance = 4;
 const forcedDrain = 8;
 
 /** srv_check_result: 0 unknown, 1 neutral, 2 failed, 3 passed, 4 conditionally passed. */

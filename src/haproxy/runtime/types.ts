@@ -20,7 +20,10 @@ export interface ObservedServer {
   readonly port: number;
   /** The weight in force as set (srv_uweight), 0..256. */
   readonly weight: number;
-  /** Forced maintenance by the socket (admin state bit 1) or by `disabled` in the file (bit 4). */
+  /**
+   * Admin state bit 1: in maintenance now, whether the socket or `disabled` in the file said so. Bit 4 stays set after a
+   * `disabled` server was made ready (measured on 2.6.12: 5, then 4 with the server running), so it tells nothing.
+   */
   readonly maintenance: boolean;
   /** Drain by the socket (admin state bit 8). */
   readonly drain: boolean;

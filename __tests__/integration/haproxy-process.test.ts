@@ -1,0 +1,347 @@
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { existsSync, readFileSync, statSync, writeFileSync } from "node:fs";
+import { createServer } from "node:net";
+import path from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { fileURLToPath } from "node:url";
+import { afterEach, beforeEach, describe, expect, test } from "@jest/globals";
+import type { ManagedProcess } from "../../src/haproxy/process/managed-process.ts";
+import { haproxyBinary } from "../support/binaries.ts";
+import { eventually } from "../support/eventually.ts";
+import { freePort } from "../support/free-port.ts";
+import { type HaproxyHome, haproxyHome, type NamedServer, namedServer } from "../support/haproxy-process.ts";
+import { startLoad } from "../support/load.ts";
+
+let home: HaproxyHome;
+let web: NamedServer;
+
+beforeEach(async () => {
+  home = await haproxyHome();
+  web = await namedServer("one");
+  await home.write(serving());
+}, 30_000);
+
+afterEach(async () => {
+  await home.remove();
+  await web.close();
+  expect(home.pids()).toEqual([]);
+}, 30_000);
+
+describe("start and adoption", () => {
+  test("starts in a session of its own, with private files, and is serving when it says so", async () => {
+    const haproxy = home.managed();
+    expect(await haproxy.running()).toBe(false);
+    const { adopted, worker } = await haproxy.adoptOrStart();
+    expect(adopted).toBe(false);
+    expect(await ask()).toBe("one");
+    expect(await haproxy.running()).toBe(true);
+    const pids = home.pids();
+    expect(pids).toContain(worker.pid);
+    const master = pids.find((pid) => pid !== worker.pid) ?? 0;
+    expect(sessionOf(master)).toBe(master);
+    expect(statSync(home.haproxyLog).mode & 0o777).toBe(0o600);
+    expect(statSync(home.masterSocket).mode & 0o777).toBe(0o600);
+  }, 30_000);
+
+  test("another operator adopts what runs and notices its end", async () => {
+    const first = home.managed();
+    const { worker } = await first.adoptOrStart();
+    first.release();
+    const second = home.managed();
+    const exits: string[] = [];
+    second.onExit((detail) => exits.push(detail));
+    expect(await second.adoptOrStart()).toEqual({
+      adopted: true,
+      worker: expect.objectContaining({ pid: worker.pid }),
+    });
+    expect((await second.adoptOrStart()).adopted).toBe(true);
+    await second.reload();
+    expect(exits).toEqual([]);
+    const master = masterOf(home, await workerPid());
+    process.kill(master, "SIGKILL");
+    await eventually(() => exits.length > 0, "the end to be noticed");
+    expect(exits).toEqual([expect.stringContaining(`pid ${master}`)]);
+    const again = await second.adoptOrStart();
+    expect(again.adopted).toBe(false);
+    expect(await ask()).toBe("one");
+  }, 30_000);
+
+  test("HAProxy outlives an operator that is killed", async () => {
+    const operator = spawn(process.execPath, ["--import", "tsx", "--input-type=module", "-e", operatorSource()], {
+      cwd: fileURLToPath(new URL("../..", import.meta.url)),
+      stdio: ["ignore", "pipe", "inherit"],
+      detached: true,
+    });
+    await once(operator.stdout, "data");
+    const before = home.pids();
+    expect(before.length).toBe(2);
+    // The whole process group, as Ctrl-C in a terminal would, and without any chance to clean up.
+    process.kill(-(operator.pid ?? 0), "SIGKILL");
+    await once(operator, "exit");
+    expect(await ask()).toBe("one");
+    expect(home.pids()).toEqual(before);
+    expect((await home.managed().adoptOrStart()).adopted).toBe(true);
+  }, 30_000);
+
+  test("a configuration that cannot start is an error in HAProxy's own words", async () => {
+    await home.write(`${serving()}\n  no-such-keyword`);
+    await expect(home.managed().adoptOrStart()).rejects.toMatchObject({
+      code: "ERR_HAPROXY_START",
+      message: expect.stringMatching(/exit code 1.*line [0-9]+: unknown keyword 'no-such-keyword'/),
+    });
+    expect(home.pids()).toEqual([]);
+    await home.write(serving());
+    const other = createServer();
+    await new Promise<void>((resolve) => other.listen(home.port, "127.0.0.1", resolve));
+    await expect(home.managed().adoptOrStart()).rejects.toMatchObject({
+      code: "ERR_HAPROXY_START",
+      message: expect.stringContaining("Address already in use"),
+    });
+    await new Promise((resolve) => other.close(resolve));
+    expect((await home.managed().adoptOrStart()).adopted).toBe(false);
+  }, 30_000);
+
+  test("another HAProxy on our master socket is neither adopted nor touched", async () => {
+    const config = path.join(home.directory, "other.cfg");
+    writeFileSync(config, readFileSync(home.config));
+    const other = spawn(haproxyBinary, ["-W", "-S", `${home.masterSocket},mode,600`, "-f", config], {
+      stdio: "ignore",
+    });
+    const haproxy = home.managed();
+    while (!(await haproxy.running())) await sleep(20);
+    await expect(haproxy.adoptOrStart()).rejects.toMatchObject({
+      code: "ERR_HAPROXY_START",
+      message: expect.stringContaining(`process ${other.pid}`),
+    });
+    await haproxy.stop();
+    expect(home.pids()).toContain(other.pid);
+  }, 30_000);
+
+  test("a master that hangs is ended before another one is started", async () => {
+    const first = home.managed();
+    const { worker } = await first.adoptOrStart();
+    first.release();
+    const lost = home.pids();
+    // A master that hangs: it takes connections and never answers.
+    process.kill(masterOf(home, worker.pid), "SIGSTOP");
+    const { adopted, worker: next } = await home.managed().adoptOrStart();
+    expect(adopted).toBe(false);
+    expect(lost).not.toContain(next.pid);
+    expect(home.pids().some((pid) => lost.includes(pid))).toBe(false);
+    expect(await ask()).toBe("one");
+  }, 60_000);
+});
+
+describe("reload", () => {
+  test("under load no request is lost, and a new worker answers", async () => {
+    const haproxy = home.managed();
+    const { worker } = await haproxy.adoptOrStart();
+    const load = startLoad({ port: home.port, keepAlive: 2, oneShot: 2, pauseMs: 2 });
+    await eventually(() => load.report().sent > 50, "load");
+    const pids = new Set([worker.pid]);
+    for (let round = 0; round < 3; round += 1) {
+      const next = await haproxy.reload();
+      expect(pids).not.toContain(next.pid);
+      pids.add(next.pid);
+      expect(next.stopping).toBe(false);
+      expect(await workerPid()).toBe(next.pid);
+      const sent = load.report().sent;
+      await eventually(() => load.report().sent > sent + 50, "load goes on");
+    }
+    const { failures, statuses } = await load.stop();
+    expect(failures).toEqual([]);
+    expect(Object.keys(statuses)).toEqual(["200"]);
+  }, 60_000);
+
+  test("a file HAProxy refuses leaves the old worker, and the error has its words", async () => {
+    const haproxy = home.managed();
+    const { worker } = await haproxy.adoptOrStart();
+    for (const _ of [1, 2]) {
+      await home.write(`${serving()}\n  no-such-keyword`);
+      await expect(haproxy.reload()).rejects.toMatchObject({
+        code: "ERR_HAPROXY_RELOAD",
+        message: expect.stringMatching(
+          new RegExp(`worker ${worker.pid} goes on.*line [0-9]+: unknown keyword 'no-such-keyword'`),
+        ),
+      });
+      expect(await workerPid()).toBe(worker.pid);
+      expect(await ask()).toBe("one");
+    }
+    await home.write(serving());
+    expect((await haproxy.reload()).pid).not.toBe(worker.pid);
+    expect(await ask()).toBe("one");
+  }, 60_000);
+
+  test("a port that another process holds is told, and the old worker serves on", async () => {
+    const haproxy = home.managed();
+    const { worker } = await haproxy.adoptOrStart();
+    const taken = await freePort();
+    const other = createServer();
+    await new Promise<void>((resolve) => other.listen(taken, "127.0.0.1", resolve));
+    const text = `${serving()}\nfrontend g\n  bind 127.0.0.1:${taken}`;
+    const live = readFileSync(home.config, "utf8");
+    expect(await haproxy.preflight(`${live}\nfrontend g\n  bind 127.0.0.1:${taken}\n`, live)).toMatchObject({
+      ok: false,
+      stage: "preflight",
+      problems: [{ line: live.split("\n").length + 2, message: expect.stringContaining("in use by another process") }],
+    });
+    await home.write(text);
+    await expect(haproxy.reload()).rejects.toMatchObject({
+      code: "ERR_HAPROXY_RELOAD",
+      message: expect.stringContaining("Address already in use"),
+    });
+    expect(await workerPid()).toBe(worker.pid);
+    expect(await ask()).toBe("one");
+    await new Promise((resolve) => other.close(resolve));
+    expect((await haproxy.reload()).pid).not.toBe(worker.pid);
+  }, 60_000);
+
+  test("a chroot that is missing is told, and HAProxy can be started again if it ended over it", async () => {
+    const haproxy = home.managed();
+    const exits: string[] = [];
+    haproxy.onExit((detail) => exits.push(detail));
+    const { worker } = await haproxy.adoptOrStart();
+    await home.write(serving(), `  chroot ${home.directory}/nowhere`);
+    await expect(haproxy.reload()).rejects.toMatchObject({ code: "ERR_HAPROXY_RELOAD" });
+    await home.write(serving());
+    const { adopted } = await haproxy.adoptOrStart();
+    // 2.6 and 3.0 end over it, newer ones go on.
+    if (!adopted) expect(exits).toEqual([expect.stringContaining("exit code")]);
+    else expect(await workerPid()).toBe(worker.pid);
+    expect(await ask()).toBe("one");
+  }, 60_000);
+
+  test("a reload that is aborted rejects with the signal's reason", async () => {
+    const haproxy = home.managed();
+    await haproxy.adoptOrStart();
+    const reason = new Error("enough");
+    await expect(haproxy.reload(AbortSignal.abort(reason))).rejects.toBe(reason);
+    expect(await ask()).toBe("one");
+  }, 30_000);
+});
+
+describe("death", () => {
+  test.each(["master", "worker"] as const)(
+    "of the %s by SIGKILL is noticed, and traffic is served again",
+    async (victim) => {
+      const haproxy = home.managed();
+      const exits: string[] = [];
+      haproxy.onExit((detail) => exits.push(detail));
+      const { worker } = await haproxy.adoptOrStart();
+      const lost = home.pids();
+      process.kill(victim === "worker" ? worker.pid : masterOf(home, worker.pid), "SIGKILL");
+      await eventually(() => exits.length > 0, "the end to be noticed");
+      const { adopted, worker: next } = await haproxy.adoptOrStart();
+      expect(adopted).toBe(false);
+      expect(lost).not.toContain(next.pid);
+      expect(await ask()).toBe("one");
+      await eventually(() => !home.pids().some((pid) => lost.includes(pid)), "the old processes to be gone");
+      expect(exits.length).toBe(1);
+    },
+    30_000,
+  );
+
+  test("of the worker after a reload that failed is noticed too", async () => {
+    const haproxy = home.managed();
+    const exits: string[] = [];
+    haproxy.onExit((detail) => exits.push(detail));
+    const { worker } = await haproxy.adoptOrStart();
+    await home.write("nonsense");
+    await expect(haproxy.reload()).rejects.toMatchObject({ code: "ERR_HAPROXY_RELOAD" });
+    await home.write(serving());
+    process.kill(worker.pid, "SIGKILL");
+    await eventually(() => exits.length > 0, "the end to be noticed");
+    expect((await haproxy.adoptOrStart()).adopted).toBe(false);
+    expect(await ask()).toBe("one");
+  }, 30_000);
+});
+
+describe("stop", () => {
+  test("ends master and workers, also old ones and those with open connections, and calls no listener", async () => {
+    const slow = await namedServer("slow", 60_000);
+    await home.write(serving(slow.port));
+    const haproxy = home.managed();
+    const exits: string[] = [];
+    haproxy.onExit((detail) => exits.push(detail));
+    await haproxy.adoptOrStart();
+    const hanging = ask().catch(() => "cut");
+    await eventually(() => slow.openRequests() === 1, "a request under way");
+    await haproxy.reload();
+    expect(home.pids().length).toBe(3);
+    await haproxy.stop();
+    expect(home.pids()).toEqual([]);
+    expect(existsSync(home.masterSocket)).toBe(false);
+    expect(await hanging).not.toBe("slow");
+    expect(exits).toEqual([]);
+    await haproxy.stop();
+    await slow.close();
+  }, 30_000);
+
+  test("after a reload that failed", async () => {
+    const haproxy = home.managed();
+    await haproxy.adoptOrStart();
+    await home.write("nonsense");
+    await expect(haproxy.reload()).rejects.toMatchObject({ code: "ERR_HAPROXY_RELOAD" });
+    await haproxy.stop();
+    expect(home.pids()).toEqual([]);
+  }, 30_000);
+});
+
+function serving(port = web.port): string {
+  return `
+frontend f
+  bind 127.0.0.1:${home.port}
+  default_backend b
+backend b
+  server one 127.0.0.1:${port}`;
+}
+
+/** Starts HAProxy as an operator does, says so, and goes on. */
+function operatorSource(): string {
+  const source = (file: string) => JSON.stringify(fileURLToPath(new URL(`../../src/${file}`, import.meta.url)));
+  return `
+    import { ManagedProcess } from ${source("haproxy/process/managed-process.ts")};
+    import { systemClock } from ${source("support/clock.ts")};
+    import { silentLogger } from ${source("support/logger.ts")};
+    const paths = ${JSON.stringify({ config: home.config, masterSocket: home.masterSocket, runtimeSocket: home.runtimeSocket, haproxyLog: home.haproxyLog })};
+    const binary = process.env.SLUICE_HAPROXY ?? "haproxy";
+    await new ManagedProcess({ binary, paths, clock: systemClock, logger: silentLogger }).adoptOrStart();
+    process.stdout.write("serving");
+    setInterval(() => undefined, 1000);
+  `;
+}
+
+async function ask(): Promise<string> {
+  const response = await fetch(`http://127.0.0.1:${home.port}/`, { headers: { connection: "close" } });
+  return response.status === 200 ? response.text() : String(response.status);
+}
+
+async function workerPid(): Promise<number> {
+  const runtime = home.runtime();
+  const { worker } = await runtime.observe([]);
+  return worker.pid;
+}
+
+/** The parent of a worker. */
+function masterOf({ pids }: HaproxyHome, worker: number): number {
+  const master = Number(statOf(worker)[1]);
+  expect(pids()).toContain(master);
+  return master;
+}
+
+function sessionOf(pid: number): number {
+  return Number(statOf(pid)[3]);
+}
+
+/** Fields of /proc/<pid>/stat from the state on: state, parent, group, session. */
+function statOf(pid: number): readonly string[] {
+  const stat = readFileSync(path.join("/proc", String(pid), "stat"), "latin1");
+  return stat.slice(stat.lastIndexOf(")") + 2).split(" ");
+}
+
+test("an object that never started anything stops nothing", async () => {
+  const haproxy: ManagedProcess = home.managed();
+  await haproxy.stop();
+  expect(await haproxy.running()).toBe(false);
+});

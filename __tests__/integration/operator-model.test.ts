@@ -1,0 +1,101 @@
+import { cp } from "node:fs/promises";
+import path from "node:path";
+import { fileURLToPath } from "node:url";
+import { afterEach, beforeEach, expect, jest, test } from "@jest/globals";
+import fc from "fast-check";
+import { ModelWorld, type Step } from "../support/model-world.ts";
+import { Scene } from "../support/system.ts";
+
+/** More sequences: SLUICE_MODEL_RUNS=200. The same ones again: SLUICE_MODEL_SEED=<the number that was printed>. */
+const runs = Number(process.env["SLUICE_MODEL_RUNS"] ?? 20);
+const seed = Number(process.env["SLUICE_MODEL_SEED"] ?? Math.floor(Math.random() * 0x7fffffff));
+const perRunMs = 30_000;
+
+jest.setTimeout(60_000 + runs * perRunMs);
+
+let scene: Scene;
+beforeEach(() => {
+  scene = new Scene();
+});
+afterEach(() => scene.end());
+
+const pick = fc.nat({ max: 59 });
+const pauseMs = fc.nat({ max: 120 });
+const step: fc.Arbitrary<Step> = fc.oneof(
+  { weight: 6, arbitrary: fc.record({ kind: fc.constant("join"), pick, pauseMs }) },
+  { weight: 4, arbitrary: fc.record({ kind: fc.constant("leave"), pick, pauseMs }) },
+  {
+    weight: 3,
+    arbitrary: fc.record({
+      kind: fc.constant("weight"),
+      pick,
+      passing: fc.constantFrom(1, 2, 10, 100, 256, 1_000),
+      warning: fc.constantFrom(0, 1, 5),
+      pauseMs,
+    }),
+  },
+  {
+    weight: 4,
+    arbitrary: fc.record({
+      kind: fc.constant("check"),
+      pick,
+      status: fc.constantFrom("passing", "warning", "critical"),
+      pauseMs,
+    }),
+  },
+  { weight: 3, arbitrary: fc.record({ kind: fc.constant("maintenance"), pick, on: fc.boolean(), pauseMs }) },
+  { weight: 2, arbitrary: fc.record({ kind: fc.constant("new-service"), pauseMs }) },
+  { weight: 1, arbitrary: fc.record({ kind: fc.constant("empty-service"), pick, pauseMs }) },
+  { weight: 1, arbitrary: fc.record({ kind: fc.constant("template"), pauseMs }) },
+  { weight: 1, arbitrary: fc.record({ kind: fc.constant("operator-kill"), pauseMs }) },
+  {
+    weight: 1,
+    arbitrary: fc.record({ kind: fc.constant("haproxy-kill"), who: fc.constantFrom("master", "worker"), pauseMs }),
+  },
+);
+
+test("whatever happens, what runs, the file and the catalog come to say the same, and no request fails that need not", async () => {
+  process.stdout.write(`model: ${runs} sequences, SLUICE_MODEL_SEED=${seed}\n`);
+  const consul = await scene.consul();
+  const home = await scene.home(consul.address);
+  const template = path.join(home.directory, "template");
+  await cp(fileURLToPath(new URL("../../haproxy/", import.meta.url)), template, { recursive: true });
+  await home.configure({
+    template: path.join(template, "haproxy.cfg.njk"),
+    services: { remember: "3s" },
+    reload: { minInterval: "250ms" },
+  });
+  const world = await ModelWorld.start(scene, consul, home, path.join(template, "frontend-http.njk"));
+  await world.begin();
+  await world.take({ kind: "template", pauseMs: 0 });
+  await world.settle();
+
+  const started = performance.now();
+  let count = 0;
+  const property = fc.asyncProperty(fc.array(step, { minLength: 20, maxLength: 26 }), async (steps) => {
+    count += 1;
+    await world.begin();
+    try {
+      for (const one of steps) await world.take(one);
+      await world.settle();
+      expect(world.failures).toEqual([]);
+    } catch (thrown) {
+      const tail = world
+        .lines()
+        .slice(-40)
+        .map(({ time, level, msg }) => `${time} ${level} ${msg}`);
+      throw new Error(`sequence ${count} of seed ${seed}: ${thrown}\n${tail.join("\n")}`, { cause: thrown });
+    }
+    const defects = world.lines().filter(({ level, code }) => level === "error" && code === "ERR_INTERNAL");
+    expect(defects).toEqual([]);
+  });
+  // Not shrunk: a shorter sequence would start from another state of the world, and take as long again.
+  await fc.assert(property, { numRuns: runs, seed, endOnFailure: true });
+
+  const { requests, judged, reloads } = world.counts();
+  const seconds = ((performance.now() - started) / 1_000 / runs).toFixed(1);
+  process.stdout.write(
+    `model: ${runs} sequences of ${seconds} s, ${requests} requests, ${judged} of them had to succeed and did, ${reloads} reloads\n`,
+  );
+  expect(judged).toBeGreaterThan(requests / 10);
+});

@@ -1,0 +1,81 @@
+import { type FakeAnswer, type FakeConsul, type FakeRequest, startFakeConsul } from "./fake-consul.ts";
+
+/** A small catalog that answers as Consul does: indexes, blocking, and what each change wakes. */
+export interface ModelConsul {
+  readonly fake: FakeConsul;
+  readonly address: string;
+  /** Registers a service with these entries of `/v1/health/service/:service` and tags; replaces what was there. */
+  set(name: string, entries: readonly object[], options?: { tags?: readonly string[]; meta?: readonly string[] }): void;
+  /** The last instance leaves, and the name with it. */
+  remove(name: string): void;
+  /** Answers one path otherwise from now on; undefined ends that. */
+  override(path: string, respond: ((request: FakeRequest) => FakeAnswer | undefined) | undefined): void;
+  stop(): Promise<void>;
+}
+
+interface ModelService {
+  readonly entries: readonly object[];
+  readonly tags: readonly string[];
+  readonly meta: readonly string[];
+  readonly index: number;
+}
+
+export async function startModelConsul(agentLimit: number | undefined = 200): Promise<ModelConsul> {
+  const fake = await startFakeConsul();
+  const services = new Map<string, ModelService>();
+  const overrides = new Map<string, (request: FakeRequest) => FakeAnswer | undefined>();
+  let index = 10;
+  let gone = 10;
+
+  const blocks = (request: FakeRequest, current: number) => Number(request.query["index"] ?? 0) >= current;
+
+  const list = (request: FakeRequest): FakeAnswer | undefined => {
+    if (blocks(request, index)) return undefined;
+    const filter = request.query["filter"];
+    const listed = [...services].filter(
+      ([, { meta }]) => filter === undefined || meta.some((key) => filter.includes(`"${key}"`)),
+    );
+    const body = Object.fromEntries(listed.map(([name, { tags }]) => [name, tags]));
+    return { index, body: filter === undefined ? { consul: [], ...body } : body };
+  };
+
+  const health = (request: FakeRequest): FakeAnswer | undefined => {
+    const name = decodeURIComponent(request.path.slice("/v1/health/service/".length));
+    const service = services.get(name);
+    const current = service?.index ?? gone;
+    return blocks(request, current) ? undefined : { index: current, body: service?.entries ?? [] };
+  };
+
+  fake.always("*", (request) => {
+    const override = overrides.get(request.path);
+    if (override !== undefined) return override(request);
+    if (request.path === "/v1/catalog/services") return list(request);
+    if (request.path.startsWith("/v1/health/service/")) return health(request);
+    if (request.path === "/v1/agent/self") {
+      return { body: { Config: { Datacenter: "dc1" }, DebugConfig: { HTTPMaxConnsPerClient: agentLimit } } };
+    }
+    return { status: 404, body: "" };
+  });
+
+  return {
+    fake,
+    address: fake.address,
+    set: (name, entries, options = {}) => {
+      index += 1;
+      services.set(name, { entries, tags: options.tags ?? ["haproxy.enable=true"], meta: options.meta ?? [], index });
+      fake.reconsider();
+    },
+    remove: (name) => {
+      index += 1;
+      gone = index;
+      services.delete(name);
+      fake.reconsider();
+    },
+    override: (path, respond) => {
+      if (respond === undefined) overrides.delete(path);
+      else overrides.set(path, respond);
+      fake.reconsider();
+    },
+    stop: () => fake.stop(),
+  };
+}

@@ -1,0 +1,303 @@
+import { describe, expect, test } from "@jest/globals";
+import type { CatalogService, Instance, Snapshot } from "../../../src/catalog/types.ts";
+import { accept, holdKey } from "../../../src/guard/accept.ts";
+import type { Accepted, Probes } from "../../../src/guard/types.ts";
+import { byKey, instance, service } from "../routing/fixtures.ts";
+
+const policy = { holdForMs: 300_000, rememberMs: 1_000_000 };
+const noProbes: Probes = new Map();
+const web = "dc1////web";
+const start = 5_000_000;
+
+function snapshot(services: readonly CatalogService[], unselected: readonly string[] = []): Snapshot {
+  return { services: byKey(services), unselected: new Set(unselected), sequence: 1, takenAt: 0, answeredAt: 0 };
+}
+
+const fleet = (...numbers: readonly number[]) => numbers.map((number) => instance("web", number));
+
+/** One run of the guard after another; each step gets what came before it. */
+function story() {
+  let accepted: Accepted | undefined;
+  return {
+    see(services: readonly CatalogService[], at = start, probes = noProbes, unselected: readonly string[] = []) {
+      accepted = accept(accepted, snapshot(services, unselected), probes, policy, at);
+      return accepted;
+    },
+    /** Ids that serve, and those among them that are held. */
+    state() {
+      return {
+        web: accepted?.services.get(web)?.instances.map(({ id }) => id),
+        held: accepted?.holds.map((hold) => hold.instance.id),
+      };
+    },
+  };
+}
+
+const probe = (alive: boolean, ...instances: readonly Instance[]): Probes =>
+  new Map(instances.map((one) => [holdKey(web, one), alive]));
+
+describe("a fall to zero", () => {
+  test.each([
+    ["the service is listed without instances", [service("web", [])]],
+    ["the service is not listed any more", []],
+    ["all that is left is critical", [service("web", [instance("web", 9, { health: "critical" })])]],
+    ["all that is left is in maintenance", [service("web", [instance("web", 9, { health: "maintenance" })])]],
+  ])("holds what vanished: %s", (_, after) => {
+    const { see, state } = story();
+    see([service("web", fleet(1, 2))]);
+    see(after, start + 5);
+    expect(state().held).toEqual(["web-1", "web-2"]);
+    expect(state().web?.filter((id) => id !== "web-9")).toEqual(["web-1", "web-2"]);
+  });
+
+  test("instances that were seen in maintenance or critical are not held, the others are", () => {
+    const { see, state } = story();
+    const stopping = [instance("web", 1, { health: "maintenance" }), instance("web", 2, { health: "critical" })];
+    see([service("web", [...stopping, ...fleet(3)])]);
+    see([]);
+    expect(state()).toEqual({ web: ["web-3"], held: ["web-3"] });
+  });
+
+  test("a service that was stopped in the proper way goes to zero at once", () => {
+    const { see, state } = story();
+    see([service("web", fleet(1, 2))]);
+    see([
+      service(
+        "web",
+        [1, 2].map((number) => instance("web", number, { health: "maintenance" })),
+      ),
+    ]);
+    see([service("web", [])]);
+    expect(state()).toEqual({ web: [], held: [] });
+  });
+
+  test("instances that turn critical are not held: the catalog still speaks of them", () => {
+    const { see, state } = story();
+    see([service("web", fleet(1, 2))]);
+    const { services } = see([
+      service(
+        "web",
+        [1, 2].map((number) => instance("web", number, { health: "critical" })),
+      ),
+    ]);
+    expect(state().held).toEqual([]);
+    expect(services.get(web)?.instances.map(({ health }) => health)).toEqual(["critical", "critical"]);
+  });
+
+  test("a fall in two steps holds only what was still there", () => {
+    const { see, state } = story();
+    see([service("web", fleet(1, 2, 3, 4, 5))]);
+    see([service("web", fleet(1, 2))]);
+    expect(state()).toEqual({ web: ["web-1", "web-2"], held: [] });
+    see([]);
+    expect(state()).toEqual({ web: ["web-1", "web-2"], held: ["web-1", "web-2"] });
+  });
+
+  test("several services fall at once: each is held, sorted by service, node, id", () => {
+    const api = service("api", [instance("api", 1)]);
+    const before = accept(undefined, snapshot([service("web", fleet(1, 2)), api]), noProbes, policy, start);
+    const { holds } = accept(before, snapshot([]), noProbes, policy, start + 1);
+    expect(holds.map((hold) => [hold.service, hold.instance.id, hold.since])).toEqual([
+      ["dc1////api", "api-1", start + 1],
+      [web, "web-1", start + 1],
+      [web, "web-2", start + 1],
+    ]);
+  });
+});
+
+describe("what does not fall to zero is believed as it is", () => {
+  test.each([
+    ["5 to 2", fleet(1, 2)],
+    ["5 to 1 with a warning", [instance("web", 1, { health: "warning" })]],
+    ["5 others", fleet(11, 12, 13, 14, 15)],
+  ])("%s", (_, after) => {
+    const { see } = story();
+    see([service("web", fleet(1, 2, 3, 4, 5))]);
+    const next = service("web", after);
+    const { services, holds } = see([next]);
+    expect(services.get(web)).toBe(next);
+    expect(holds).toEqual([]);
+  });
+
+  test("the first snapshot of all", () => {
+    const { see } = story();
+    const first = service("web", []);
+    expect(see([first]).services.get(web)).toBe(first);
+  });
+});
+
+describe("a hold ends", () => {
+  function held() {
+    const { see, state } = story();
+    see([service("web", fleet(1, 2))]);
+    see([], start);
+    return { see, state };
+  }
+
+  test("for the one that does not accept a connection any more; for one that does, or was not asked, it goes on", () => {
+    const { see, state } = held();
+    see([], start + 1_000, probe(true, ...fleet(1, 2)));
+    expect(state().held).toEqual(["web-1", "web-2"]);
+    see([], start + 2_000, probe(false, ...fleet(1)));
+    expect(state()).toEqual({ web: ["web-2"], held: ["web-2"] });
+    see([], start + 3_000, probe(false, ...fleet(2)));
+    expect(state()).toEqual({ web: [], held: [] });
+    see([], start + 4_000);
+    expect(state()).toEqual({ web: [], held: [] });
+  });
+
+  test("after holdFor, counted from the loss, whatever happens meanwhile", () => {
+    const { see, state } = held();
+    see([], start + 200_000);
+    see([service("web", [])], start + 250_000);
+    see([service("web", [])], start + policy.holdForMs - 1);
+    expect(state().held).toEqual(["web-1", "web-2"]);
+    see([service("web", [])], start + policy.holdForMs);
+    expect(state()).toEqual({ web: [], held: [] });
+    see([], start + policy.holdForMs + 1);
+    expect(state()).toEqual({ web: [], held: [] });
+  });
+
+  test("after holdFor from then on, where the clock was set back", () => {
+    const { see, state } = held();
+    see([], start - 10_000_000);
+    see([], start - 10_000_000 + policy.holdForMs - 1);
+    expect(state().held).toEqual(["web-1", "web-2"]);
+    see([], start - 10_000_000 + policy.holdForMs);
+    expect(state().held).toEqual([]);
+  });
+
+  test("when the catalog lists it again, in whatever health; the others stay until they answer no more", () => {
+    const { see, state } = held();
+    see([service("web", [instance("web", 1, { health: "critical" })])], start + 1);
+    expect(state()).toEqual({ web: ["web-1", "web-2"], held: ["web-2"] });
+    see([service("web", fleet(1))], start + 2);
+    expect(state()).toEqual({ web: ["web-1", "web-2"], held: ["web-2"] });
+    see([service("web", fleet(1, 2))], start + 3);
+    expect(state()).toEqual({ web: ["web-1", "web-2"], held: [] });
+  });
+
+  test("when it is listed at another address", () => {
+    const { see } = held();
+    const { services, holds } = see([service("web", [instance("web", 1, { address: "10.9.9.9" })])]);
+    expect(holds.map((hold) => hold.instance.id)).toEqual(["web-2"]);
+    expect(services.get(web)?.instances.map(({ address }) => address)).toEqual(["10.9.9.9", "10.0.0.2"]);
+  });
+
+  test("when its address is that of a new instance of the service", () => {
+    const { see, state } = held();
+    see([service("web", [instance("web", 1, { id: "web-new", node: "n" })])]);
+    expect(state()).toEqual({ web: ["web-new", "web-2"], held: ["web-2"] });
+  });
+
+  test("when its address becomes that of another service: who answers there is that one", () => {
+    const { see, state } = held();
+    const api = service("api", [instance("api", 2)]);
+    see([api]);
+    expect(state()).toEqual({ web: ["web-1"], held: ["web-1"] });
+    see([api], start + 1, probe(true, ...fleet(1, 2)));
+    expect(state().held).toEqual(["web-1"]);
+  });
+
+  test("but not for a service that has been at that address all along: one process under two names", () => {
+    const alias = service("alias", [instance("alias", 1), instance("alias", 2)]);
+    const { see, state } = story();
+    see([service("web", fleet(1, 2)), alias]);
+    see([alias]);
+    expect(state().held).toEqual(["web-1", "web-2"]);
+    see([service("alias", [instance("alias", 1, { health: "warning" }), instance("alias", 2)])]);
+    expect(state().held).toEqual(["web-1", "web-2"]);
+  });
+
+  test("when the service is there and not selected any more: it goes at once, with its memory", () => {
+    const { see, state } = held();
+    const { services, emptySince } = see([], start + 1, noProbes, [web]);
+    expect(state()).toEqual({ web: undefined, held: [] });
+    expect([services.size, emptySince.size]).toEqual([0, 0]);
+  });
+});
+
+describe("a service without instances", () => {
+  const since = (accepted: Accepted) => accepted.emptySince.get(web);
+  const gone = [instance("web", 1, { health: "maintenance" })];
+
+  test("is remembered, from when it was empty, for rememberMs after which it goes", () => {
+    const { see, state } = story();
+    see([service("web", gone)], start);
+    expect(since(see([], start + 10))).toBe(start + 10);
+    see([], start + 10 + policy.rememberMs - 1);
+    expect(state().web).toEqual([]);
+    const { services, emptySince } = see([], start + 10 + policy.rememberMs);
+    expect([services.size, emptySince.size]).toEqual([0, 0]);
+  });
+
+  test("counts from the end of the hold", () => {
+    const { see } = story();
+    see([service("web", fleet(1))], start);
+    expect(since(see([], start + 10))).toBeUndefined();
+    expect(since(see([], start + 20, probe(false, ...fleet(1))))).toBe(start + 20);
+  });
+
+  test("stays for as long as it is listed", () => {
+    const { see, state } = story();
+    see([service("web", [])], start);
+    see([service("web", [])], start + policy.rememberMs * 3);
+    expect(state().web).toEqual([]);
+    see([], start + policy.rememberMs * 3 + 1);
+    expect(state().web).toBeUndefined();
+  });
+
+  test("begins anew when it had instances in between", () => {
+    const { see } = story();
+    see([service("web", gone)], start);
+    see([], start + 10);
+    expect(since(see([service("web", fleet(1))], start + 20))).toBeUndefined();
+    see([service("web", gone)], start + 25);
+    expect(since(see([], start + 30))).toBe(start + 30);
+  });
+
+  test("is not remembered for longer because the clock was set back", () => {
+    const { see } = story();
+    see([service("web", gone)], start);
+    see([], start + 10);
+    expect(since(see([], start - 1_000_000))).toBe(start - 1_000_000);
+  });
+});
+
+describe("identity", () => {
+  test("nothing new: the very same services", () => {
+    const { see } = story();
+    const all = [service("web", fleet(1, 2)), service("api", [])];
+    const first = see(all);
+    expect([...see(all, start + 1).services.values()]).toEqual([...first.services.values()]);
+    for (const [key, one] of see(all, start + 2).services) expect(one).toBe(first.services.get(key));
+  });
+
+  test("a held and a remembered service stay the same objects while nothing changes", () => {
+    const { see } = story();
+    see([service("web", fleet(1, 2)), service("api", [instance("api", 1, { health: "critical" })])]);
+    const first = see([], start + 1);
+    const second = see([], start + 2);
+    for (const key of [web, "dc1////api"]) {
+      expect(second.services.get(key)).toBeDefined();
+      expect(second.services.get(key)).toBe(first.services.get(key));
+    }
+    expect(second.holds.map(({ since }) => since)).toEqual([start + 1, start + 1]);
+  });
+
+  test("a new freshness is taken, with the instances as the same list", () => {
+    const { see } = story();
+    see([service("web", fleet(1))]);
+    const first = see([service("web", [])], start + 1).services.get(web);
+    const second = see([service("web", [], { freshness: { asOf: 7, stale: true } })], start + 2).services.get(web);
+    expect(second?.freshness).toEqual({ asOf: 7, stale: true });
+    expect(second?.instances).toBe(first?.instances);
+  });
+
+  test("what went in is not changed", () => {
+    const before = accept(undefined, snapshot([service("web", fleet(2, 1))]), noProbes, policy, start);
+    const copy = structuredClone(before);
+    accept(before, snapshot([]), noProbes, policy, start + 1);
+    expect(before).toEqual(copy);
+  });
+});

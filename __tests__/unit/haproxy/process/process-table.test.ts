@@ -1,0 +1,70 @@
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import path from "node:path";
+import { expect, test } from "@jest/globals";
+import { findOurs, masterArguments, masterByPidFile } from "../../../../src/haproxy/process/ours.ts";
+import { findProcess, isAlive, signalProcess, waitForEnd } from "../../../../src/haproxy/process/process-table.ts";
+import { systemClock } from "../../../../src/support/clock.ts";
+import { eventually } from "../../../support/eventually.ts";
+
+const files = { configPath: "/s/haproxy.cfg", masterSocket: "/s/m.sock", pidFile: "/s/haproxy.pid" };
+
+/** A process with this command line behind its own. */
+async function started(args: readonly string[]) {
+  const child = spawn(process.execPath, ["-e", "setInterval(() => undefined, 1000)", "--", ...args], {
+    stdio: "ignore",
+  });
+  await once(child, "spawn");
+  // Between fork and exec the command line is still the parent's.
+  await eventually(() => findProcess(child.pid ?? 0)?.args.includes("--") ?? false, "the command line");
+  return child;
+}
+
+test("a process is found, signalled and seen to end", async () => {
+  const child = await started(["some", "words"]);
+  const handle = findProcess(child.pid ?? 0);
+  if (handle === undefined) throw new Error("not found");
+  expect(handle.args.slice(-2)).toEqual(["some", "words"]);
+  expect(isAlive(handle)).toBe(true);
+  expect(await waitForEnd([handle], 0, systemClock)).toBe(false);
+  // Another process of the same pid, as after a wrap of pids, is neither it nor signalled.
+  const impostor = { ...handle, startedAt: "1" };
+  expect(isAlive(impostor)).toBe(false);
+  signalProcess(impostor, "SIGKILL");
+  expect(isAlive(handle)).toBe(true);
+  signalProcess(handle, "SIGKILL");
+  expect(await waitForEnd([handle], 20_000, systemClock)).toBe(true);
+  expect(findProcess(child.pid ?? 0)).toBeUndefined();
+  signalProcess(handle, "SIGKILL");
+});
+
+test("ours is what runs on our configuration and our master socket", async () => {
+  const directory = await mkdtemp(path.join(tmpdir(), "sluice-pid-"));
+  const pidFile = path.join(directory, "haproxy.pid");
+  const mine = { ...files, pidFile };
+  // As a worker's after a reload.
+  const child = await started(["-sf", "12", "-x", "sockpair@3", ...masterArguments(mine)]);
+  const { pid } = child;
+  try {
+    expect(findOurs(pid, mine)?.pid).toBe(pid);
+    expect(findOurs(pid, { ...mine, configPath: "/s/other.cfg" })).toBeUndefined();
+    expect(findOurs(pid, { ...mine, masterSocket: "/s/m" })).toBeUndefined();
+    expect(findOurs(process.pid, mine)).toBeUndefined();
+    expect(findOurs(undefined, mine)).toBeUndefined();
+    expect(masterByPidFile(mine)).toBeUndefined();
+    for (const [content, found] of [
+      [`${pid}\n`, pid],
+      [`${process.pid}\n`, undefined],
+      ["", undefined],
+      ["x", undefined],
+    ] as const) {
+      await writeFile(pidFile, content);
+      expect(masterByPidFile(mine)?.pid).toBe(found);
+    }
+  } finally {
+    child.kill("SIGKILL");
+    await rm(directory, { recursive: true, force: true });
+  }
+});

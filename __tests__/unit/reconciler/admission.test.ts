@@ -1,0 +1,112 @@
+import { afterEach, describe, expect, test } from "@jest/globals";
+import { World, type WorldOptions } from "../../support/reconciler-world.ts";
+
+let world: World;
+afterEach(() => world.stop());
+
+const a = { id: "a", port: 8001 };
+const b = { id: "b", port: 8002 };
+const c = { id: "c", port: 8003 };
+const A = "a_10.0.0.1:8001";
+const B = "b_10.0.0.1:8002";
+const C = "c_10.0.0.1:8003";
+
+/** A process that serves `web` from `a`, file and all written. */
+async function serving(options?: WorldOptions): Promise<void> {
+  world = new World(options);
+  await world.start();
+  await world.publish({ web: [a] });
+  await world.advance(2_000);
+  world.asked();
+}
+
+const unvouched = { nodeHealthOnly: true };
+
+describe("servers that nobody vouches for", () => {
+  test("wait with weight 0, in process and file, for HAProxy's first good check", async () => {
+    await serving();
+    await world.publish({ web: [a, { ...b, ...unvouched }] });
+    expect(world.haproxy.serving("web")).toEqual({ [A]: 1, [B]: 0 });
+    await world.advance(5_000);
+    expect(world.fileServers()).toEqual({ web: { [A]: 1, [B]: 0 } });
+    expect(world.reconciler.status().joining).toEqual([`web/${B}`]);
+    world.haproxy.drift("web", B, { check: "failed" });
+    await world.advance(5_000);
+    expect(world.haproxy.serving("web")).toEqual({ [A]: 1, [B]: 0 });
+    world.haproxy.passCheck("web", B);
+    await world.advance(1_500);
+    expect(world.haproxy.serving("web")).toEqual({ [A]: 1, [B]: 1 });
+    expect(world.fileServers()).toEqual({ web: { [A]: 1, [B]: 1 } });
+    expect(world.reconciler.status().joining).toEqual([]);
+    expect(world.eventsOf("server-admitted")).toHaveLength(1);
+    await world.advance(10_000);
+    world.asked();
+    await world.publish({ web: [a, { ...b, ...unvouched }] });
+    expect(world.asked()).toEqual([]);
+  });
+
+  test("are let in at once where they are alone, and where the last other one leaves", async () => {
+    world = new World();
+    await world.start();
+    await world.publish({ web: [{ ...a, ...unvouched }] });
+    await world.advance(1_000);
+    expect(world.haproxy.serving("web")).toEqual({ [A]: 1 });
+    await world.publish({
+      web: [
+        { ...a, ...unvouched },
+        { ...b, ...unvouched },
+      ],
+    });
+    expect(world.haproxy.serving("web")).toEqual({ [A]: 1, [B]: 0 });
+    await world.publish({ web: [{ ...b, ...unvouched }] });
+    expect(world.haproxy.serving("web")).toEqual({ [B]: 1 });
+  });
+
+  test("prove themselves again when they come back", async () => {
+    await serving();
+    const both = { web: [a, { ...b, ...unvouched }] };
+    await world.publish(both);
+    world.haproxy.passCheck("web", B);
+    await world.advance(1_000);
+    await world.publish({ web: [a] });
+    await world.advance(1_000);
+    await world.publish(both);
+    expect(world.haproxy.serving("web")).toEqual({ [A]: 1, [B]: 0 });
+  });
+
+  test("are let in where the template makes no checks", async () => {
+    await serving({ template: "timeout client 60s # without checks" });
+    await world.publish({ web: [a, { ...b, ...unvouched }] });
+    await world.advance(0);
+    expect(world.haproxy.serving("web")).toEqual({ [A]: 1, [B]: 1 });
+  });
+
+  test("of a service that has gone are not asked about any more", async () => {
+    await serving();
+    await world.publish({ web: [a, { ...b, ...unvouched }], api: [c] });
+    await world.advance(2_000);
+    expect(world.reconciler.status().joining).toEqual([`web/${B}`]);
+    await world.publish({ api: [c] }, ["web"]);
+    await world.advance(5_000);
+    world.journal.splice(0);
+    await world.advance(10_000);
+    expect(world.reconciler.status().joining).toEqual([]);
+    expect(world.journal).toEqual([]);
+  });
+
+  test("that served already when the operator came back go on serving; those that waited wait", async () => {
+    await serving();
+    const instances = { web: [a, { ...b, ...unvouched }, { ...c, ...unvouched }] };
+    await world.publish(instances);
+    world.haproxy.passCheck("web", B);
+    await world.advance(2_000);
+    expect(world.haproxy.serving("web")).toEqual({ [A]: 1, [B]: 1, [C]: 0 });
+    await world.stop();
+    world.asked();
+    await world.startAgain();
+    await world.publish(instances);
+    await world.advance(2_000);
+    expect(world.haproxy.serving("web")).toEqual({ [A]: 1, [B]: 1, [C]: 0 });
+    expect(world.asked()).toEqual(["adopt"]);
+  });
+});

@@ -1,0 +1,260 @@
+import { afterEach, describe, expect, test } from "@jest/globals";
+import { World, type WorldOptions } from "../../support/reconciler-world.ts";
+
+let world: World;
+afterEach(() => world.stop());
+
+const a = { id: "a", port: 8001 };
+const b = { id: "b", port: 8002 };
+const c = { id: "c", port: 8003 };
+const A = "a_10.0.0.1:8001";
+const B = "b_10.0.0.1:8002";
+const C = "c_10.0.0.1:8003";
+
+/** A process that serves `web` from `a`, file and all written. */
+async function serving(options?: WorldOptions): Promise<void> {
+  world = new World(options);
+  await world.start();
+  await world.publish({ web: [a] });
+  await world.advance(2_000);
+  world.asked();
+}
+
+describe("the file", () => {
+  test("is validated and written behind the change; the lag is told", async () => {
+    await serving();
+    await world.publish({ web: [a, b] });
+    expect(world.reconciler.status().fileLagMs).toBe(0);
+    await world.advance(99);
+    expect(world.asked()).toEqual([`apply add web/${B} weight 1`]);
+    expect(world.reconciler.status().fileLagMs).toBe(99);
+    expect(world.fileServers()).toEqual({ web: { [A]: 1 } });
+    await world.advance(1);
+    expect(world.asked()).toEqual(["validate", "write config"]);
+    expect(world.fileServers()).toEqual({ web: { [A]: 1, [B]: 1 } });
+    expect(world.reconciler.status()).toMatchObject({ generation: 2, lastFileLagMs: 100 });
+    expect(world.reconciler.status().fileLagMs).toBeUndefined();
+    expect(world.store.state.generation).toBe(2);
+  });
+
+  test("is written once for changes in close succession, at the latest 400 ms behind the first", async () => {
+    await serving();
+    for (let weight = 2; weight <= 13; weight += 1) {
+      await world.publish({ web: [{ ...a, weights: { passing: weight, warning: 1 } }] });
+      await world.advance(50);
+    }
+    // 600 ms of changes, 50 ms apart: the first write came at 400 ms.
+    expect(world.asked().filter((entry) => entry === "validate")).toEqual(["validate"]);
+    expect(world.reconciler.status().lastFileLagMs).toBe(400);
+    await world.advance(100);
+    expect(world.asked()).toEqual(["validate", "write config"]);
+    expect(world.fileServers()).toEqual({ web: { [A]: 13 } });
+  });
+
+  test("the lag counts from the first change also where a read-back comes between", async () => {
+    await serving();
+    await world.publish({ web: [a, b] });
+    world.haproxy.replaceWorker();
+    await world.advance(1_000);
+    expect(world.fileServers()).toEqual({ web: { [A]: 1, [B]: 1 } });
+    expect(world.reconciler.status().lastFileLagMs).toBe(200);
+  });
+
+  test("what could not be written is written when it can be, and counts as behind until then", async () => {
+    await serving();
+    world.store.failingWrites = 3;
+    await world.publish({ web: [a, b] });
+    await world.advance(100);
+    expect(world.reconciler.status().fileLagMs).toBe(100);
+    await world.advance(10_000);
+    expect(world.fileServers()).toEqual({ web: { [A]: 1, [B]: 1 } });
+    expect(world.reconciler.status().fileLagMs).toBeUndefined();
+    expect(world.eventsOf("reconcile-failed")).toHaveLength(3);
+  });
+
+  test("one that HAProxy does not take stays as it was, is not asked again, and the next change is tried", async () => {
+    await serving();
+    const before = world.store.config;
+    world.haproxy.failValidation(/8002/);
+    await world.publish({ web: [a, b] });
+    await world.advance(5_000);
+    world.reconciler.resync();
+    await world.advance(5_000);
+    expect(world.asked().filter((entry) => entry === "validate")).toEqual(["validate"]);
+    expect(world.store.config).toBe(before);
+    expect(world.haproxy.serving("web")).toEqual({ [A]: 1, [B]: 1 });
+    expect(world.eventsOf("file-refused").map(({ message }) => message)).toEqual([
+      expect.stringContaining(`server ${B}`),
+    ]);
+    await world.publish({ web: [a, c] });
+    await world.advance(1_000);
+    expect(world.fileServers()).toEqual({ web: { [A]: 1, [C]: 1 } });
+  });
+
+  test("is written while a reload has to wait for its turn", async () => {
+    await serving({ settings: { reload: { minInterval: "60s" } } });
+    await world.publish({ web: [a], api: [c] });
+    await world.advance(1_000);
+    expect(world.asked()).not.toContain("reload");
+    await world.publish({ web: [a, b], api: [c] });
+    await world.advance(1_000);
+    expect(world.fileServers()).toEqual({ web: { [A]: 1, [B]: 1 } });
+    await world.advance(60_000);
+    expect(world.asked().filter((entry) => entry === "reload")).toEqual(["reload"]);
+    expect(world.runningServers()).toEqual({ api: { [C]: 1 }, web: { [A]: 1, [B]: 1 } });
+  });
+});
+
+describe("reloads", () => {
+  test("what comes within the interval is done in one", async () => {
+    await serving();
+    await world.publish({ web: [a], b1: [b] });
+    await world.publish({ web: [a], b1: [b], b2: [b] });
+    await world.advance(10);
+    await world.publish({ web: [a], b1: [b], b2: [b], b3: [b] });
+    await world.publish({ web: [a], b1: [b], b2: [b], b3: [b], b4: [b] });
+    expect(world.asked().filter((entry) => entry === "reload")).toHaveLength(1);
+    await world.advance(5_000);
+    expect(world.asked().filter((entry) => entry === "reload")).toHaveLength(1);
+    expect(world.haproxy.backends()).toEqual(["b1", "b2", "b3", "b4", "web"]);
+  });
+
+  test("changes seen while a reload is under way ask for no second one of the same", async () => {
+    await serving({ settings: { reload: { minInterval: "0s" } } });
+    const release = world.haproxy.hold("reload");
+    await world.publish({ web: [a], api: [c] });
+    await world.advance(10);
+    await world.publish({ web: [a, b], api: [c] });
+    await world.advance(10);
+    release();
+    await world.advance(5_000);
+    expect(world.asked().filter((entry) => entry === "reload")).toEqual(["reload"]);
+  });
+
+  test("one that broke off half-way is asked for again", async () => {
+    await serving();
+    world.store.failingWrites = 1;
+    await world.publish({ web: [a], api: [c] });
+    await world.advance(5_000);
+    expect(world.asked().filter((entry) => entry === "reload")).toEqual(["reload"]);
+    expect(world.runningServers()).toEqual({ api: { [C]: 1 }, web: { [A]: 1 } });
+  });
+});
+
+describe("a process that ends", () => {
+  test("is started again on the live file, and what the file does not have yet follows", async () => {
+    await serving();
+    await world.publish({ web: [a, b] });
+    world.haproxy.kill();
+    await world.advance(0);
+    expect(world.asked()).toEqual([`apply add web/${B} weight 1`, "start", `apply add web/${B} weight 1`]);
+    expect(world.haproxy.serving("web")).toEqual({ [A]: 1, [B]: 1 });
+    expect(world.eventsOf("process-down")).toHaveLength(1);
+    expect(world.eventsOf("process-up")).toHaveLength(1);
+    await world.advance(1_000);
+    expect(world.asked()).toEqual(["validate", "write config"]);
+  });
+
+  test("forgets what was leaving it", async () => {
+    await serving();
+    world.haproxy.busy.add(`web/${A}`);
+    await world.publish({ web: [b] });
+    await world.advance(1_000);
+    expect(world.reconciler.state.leaving.size).toBe(1);
+    world.haproxy.kill();
+    await world.advance(1_000);
+    expect(world.reconciler.state.leaving.size).toBe(0);
+    expect(world.runningServers()).toEqual({ web: { [B]: 1 } });
+  });
+
+  test("is noticed also when nobody tells", async () => {
+    await serving();
+    world.haproxy.vanish();
+    await world.publish({ web: [a, b] });
+    await world.advance(1_000);
+    expect(world.haproxy.serving("web")).toEqual({ [A]: 1, [B]: 1 });
+    expect(world.eventsOf("process-down")).toHaveLength(1);
+  });
+
+  test("again while it is connected to is started once more", async () => {
+    await serving();
+    const { reconnect } = world.haproxy;
+    world.haproxy.reconnect = async () => {
+      world.haproxy.reconnect = reconnect;
+      world.haproxy.kill();
+      return world.haproxy.reconnect();
+    };
+    world.haproxy.kill();
+    await world.advance(1_000);
+    expect(world.asked().filter((entry) => entry === "start")).toHaveLength(2);
+    expect(world.reconciler.status().haproxy).toMatchObject({ up: true, believed: true });
+    await world.publish({ web: [b] });
+    expect(world.haproxy.serving("web")).toEqual({ [B]: 1 });
+  });
+
+  test("needs no reload for changes that arrive while it starts", async () => {
+    await serving();
+    const release = world.haproxy.hold("start");
+    world.haproxy.kill();
+    await world.publish({ web: [a, b] });
+    await world.publish({ web: [b] });
+    release();
+    await world.advance(5_000);
+    expect(world.haproxy.serving("web")).toEqual({ [B]: 1 });
+    expect(world.asked()).not.toContain("reload");
+  });
+
+  test("that needed several tries to start needs no reload for changes that arrived meanwhile", async () => {
+    await serving();
+    await world.stop();
+    world.haproxy.failStart = true;
+    world.haproxy.kill();
+    await world.startAgain();
+    world.haproxy.failStart = false;
+    const release = world.haproxy.hold("start");
+    await world.advance(6_000);
+    await world.publish({ web: [a, b] });
+    release();
+    await world.advance(5_000);
+    expect(world.runningServers()).toEqual({ web: { [A]: 1, [B]: 1 } });
+    expect(world.asked()).not.toContain("reload");
+  });
+
+  test("is brought up to date at once, however long it took to come back", async () => {
+    await serving();
+    await world.publish({ web: [a, b] });
+    world.haproxy.failStart = true;
+    world.haproxy.failPreflight = true;
+    world.haproxy.kill();
+    await world.advance(5_000);
+    world.haproxy.mend();
+    for (let waited = 0; world.haproxy.pid === undefined && waited < 20_000; waited += 1) await world.advance(1);
+    await world.advance(0);
+    expect(world.haproxy.serving("web")).toEqual({ [A]: 1, [B]: 1 });
+  });
+
+  test("and does not start any more on its file is started on what is wanted now", async () => {
+    await serving();
+    world.haproxy.failStart = true;
+    world.haproxy.kill();
+    await world.advance(1_000);
+    expect(world.haproxy.pid).toBeUndefined();
+    world.haproxy.failStart = false;
+    await world.advance(10_000);
+    expect(world.runningServers()).toEqual({ web: { [A]: 1 } });
+  });
+
+  test("is tried on its file again where what is wanted is refused as well", async () => {
+    await serving();
+    world.haproxy.failStart = true;
+    world.haproxy.failValidation(/backend bad/);
+    world.haproxy.kill();
+    await world.publish({ web: [a], bad: [b] });
+    await world.advance(3_000);
+    expect(world.asked()).toContain("validate");
+    world.haproxy.failStart = false;
+    await world.advance(6_000);
+    expect(world.runningServers()).toEqual({ web: { [A]: 1 } });
+    expect(world.reconciler.status().refused).toHaveLength(1);
+  });
+});

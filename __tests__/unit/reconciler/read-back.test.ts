@@ -1,0 +1,263 @@
+import { afterEach, describe, expect, test } from "@jest/globals";
+import { World, type WorldOptions } from "../../support/reconciler-world.ts";
+
+let world: World;
+afterEach(() => world.stop());
+
+const a = { id: "a", port: 8001 };
+const b = { id: "b", port: 8002 };
+const c = { id: "c", port: 8003 };
+const A = "a_10.0.0.1:8001";
+const B = "b_10.0.0.1:8002";
+const C = "c_10.0.0.1:8003";
+
+/** A process that serves `web` from `a`, file and all written. */
+async function serving(options?: WorldOptions): Promise<void> {
+  world = new World(options);
+  await world.start();
+  await world.publish({ web: [a] });
+  await world.advance(2_000);
+  world.asked();
+}
+
+const reloads = () => world.asked().filter((entry) => entry === "reload").length;
+
+describe("somebody else's hand", () => {
+  test("another worker is noticed at the next verification, and settled", async () => {
+    await serving();
+    world.haproxy.busy.add(`web/${A}`);
+    await world.publish({ web: [b] });
+    await world.advance(1_000);
+    world.asked();
+    world.haproxy.replaceWorker();
+    // This goes to the worker that is on its way out.
+    await world.publish({ web: [b, c] });
+    expect(world.haproxy.serving("web")).toEqual({ [B]: 1 });
+    await world.advance(1_000);
+    expect(world.haproxy.serving("web")).toEqual({ [B]: 1, [C]: 1 });
+    expect(world.fileServers()).toEqual({ web: { [B]: 1, [C]: 1 } });
+    expect(world.reconciler.state.leaving.size).toBe(0);
+    expect(reloads()).toBe(0);
+  });
+
+  test("another worker is noticed at the resync where nothing changes", async () => {
+    await serving({ settings: { resync: "10s" } });
+    world.haproxy.replaceWorker();
+    const { pid } = world.haproxy;
+    await world.advance(10_000);
+    expect(world.reconciler.status().haproxy.worker).toBe(pid);
+  });
+
+  test.each([
+    ["a weight", { weight: 7 }, `weight web/${A} 1`],
+    ["maintenance", { maintenance: true }, `state web/${A} ready`],
+    ["drain", { drain: true }, `state web/${A} ready`],
+    ["a deletion", "delete", `add web/${A} weight 1`],
+  ] as const)("%s is noticed at the resync and repaired", async (_, change, repair) => {
+    await serving({ settings: { resync: "10s" } });
+    world.haproxy.drift("web", A, change);
+    await world.advance(10_000);
+    expect(world.asked()).toEqual([`apply ${repair}`]);
+    expect(world.haproxy.serving("web")).toEqual({ [A]: 1 });
+    await world.advance(1_000);
+    expect(world.asked()).toEqual([]);
+  });
+
+  test("is noticed at the verification of another change of that backend", async () => {
+    await serving();
+    await world.publish({ web: [a, b] });
+    world.haproxy.drift("web", A, { weight: 7 });
+    await world.advance(1_000);
+    expect(world.haproxy.serving("web")).toEqual({ [A]: 1, [B]: 1 });
+    expect(world.eventsOf("drift")).toHaveLength(1);
+  });
+
+  test("a resync that is asked for while a pass is under way reads back all the same", async () => {
+    await serving();
+    const release = world.haproxy.hold("apply");
+    await world.publish({ web: [a, b] });
+    world.reconciler.resync();
+    world.haproxy.drift("web", A, { weight: 7 });
+    release();
+    await world.advance(0);
+    expect(world.haproxy.serving("web")).toEqual({ [A]: 1, [B]: 1 });
+  });
+});
+
+describe("an operator that comes back", () => {
+  test("to the same structure adopts the process without a reload and catches up with joins and leaves", async () => {
+    await serving();
+    await world.publish({ web: [a, b] });
+    await world.advance(1_000);
+    await world.stop();
+    const { pid } = world.haproxy;
+    world.asked();
+    await world.startAgain();
+    await world.publish({ web: [b, c] });
+    await world.advance(5_000);
+    expect(world.asked()).toEqual([
+      "adopt",
+      `apply add web/${C} weight 1, retire web/${A}`,
+      `delete web/${A}`,
+      "validate",
+      "write config",
+    ]);
+    expect(world.haproxy.pid).toBe(pid);
+    expect(world.runningServers()).toEqual({ web: { [B]: 1, [C]: 1 } });
+  });
+
+  test("needs no reload for an answer of the catalog that comes while it adopts", async () => {
+    await serving();
+    await world.stop();
+    const release = world.haproxy.hold("start");
+    await world.startAgain();
+    await world.publish({ web: [a, b] });
+    await world.publish({ web: [b] });
+    release();
+    await world.advance(5_000);
+    expect(reloads()).toBe(0);
+    expect(world.haproxy.serving("web")).toEqual({ [B]: 1 });
+  });
+
+  test("takes the leaving servers over", async () => {
+    await serving();
+    world.haproxy.busy.add(`web/${A}`);
+    await world.publish({ web: [b] });
+    await world.advance(5_000);
+    await world.stop();
+    expect(world.store.state.leaving.map(({ server }) => server)).toEqual([A]);
+    await world.startAgain();
+    await world.publish({ web: [b] });
+    await world.advance(1_000);
+    expect(world.haproxy.inMaintenance()).toEqual([`web/${A}`]);
+    expect(world.eventsOf("drift")).toEqual([]);
+    world.haproxy.busy.clear();
+    await world.advance(1_000);
+    expect(world.haproxy.inMaintenance()).toEqual([]);
+    expect(world.store.state.leaving).toEqual([]);
+  });
+
+  test("believes the process, not the file, where the file was not written any more", async () => {
+    await serving();
+    await world.publish({ web: [b] });
+    // Killed before the file was written: it still says a.
+    await world.stop();
+    expect(world.fileServers()).toEqual({ web: { [A]: 1 } });
+    world.asked();
+    await world.startAgain();
+    await world.advance(200_000);
+    expect(world.haproxy.serving("web")).toEqual({ [B]: 1 });
+    expect(world.asked().filter((entry) => entry.startsWith("apply"))).toEqual([]);
+    // A change of structure that is refused at the same time does not make it forget.
+    world.haproxy.failValidation(/backend api/);
+    await world.publish({ web: [b], api: [c] });
+    await world.advance(5_000);
+    expect(world.haproxy.serving("web")).toEqual({ [B]: 1 });
+    expect(world.fileServers()).toEqual({ web: { [B]: 1 } });
+    await world.publish({ web: [b, c], api: [c] });
+    expect(world.eventsOf("operation-refused")).toEqual([]);
+    expect(world.haproxy.serving("web")).toEqual({ [B]: 1, [C]: 1 });
+  });
+
+  test("writes down what it finds also where a change of structure is refused at the same time", async () => {
+    await serving();
+    await world.publish({ web: [a, b, c] });
+    await world.advance(1_000);
+    // Killed behind three changes, none of which is in the file: a has gone, b weighs 4, c is as it was.
+    await world.stop();
+    world.haproxy.drift("web", A, "delete");
+    world.haproxy.drift("web", B, { weight: 4 });
+    world.haproxy.failValidation(/backend api/);
+    await world.startAgain();
+    await world.publish({ web: [{ ...b, weights: { passing: 4, warning: 1 } }, c], api: [c] });
+    await world.advance(5_000);
+    expect(world.fileServers()).toEqual({ web: { [B]: 4, [C]: 1 } });
+    expect(world.runningServers()).toEqual({ web: { [B]: 4, [C]: 1 } });
+    expect(world.eventsOf("drift")).toEqual([]);
+  });
+
+  test("to another structure reloads exactly once, with that for a reason", async () => {
+    await serving();
+    await world.stop();
+    world.haproxy.startOn((world.store.config ?? "").replace(/SLUICE_STRUCTURE \S+/, "SLUICE_STRUCTURE 0123"));
+    world.asked();
+    await world.startAgain();
+    await world.publish({ web: [a, b] });
+    await world.advance(20_000);
+    expect(reloads()).toBe(1);
+    const [wanted] = world.eventsOf("reload-wanted");
+    expect(wanted?.data["reasons"]).toEqual([
+      expect.objectContaining({ code: "structure-unknown", sentence: expect.stringContaining("it says 0123") }),
+    ]);
+    expect(world.haproxy.serving("web")).toEqual({ [A]: 1, [B]: 1 });
+  });
+
+  test("to another structure and other inputs reloads once as well", async () => {
+    await serving();
+    await world.stop();
+    world.haproxy.startOn((world.store.config ?? "").replace(/SLUICE_STRUCTURE \S+/, ""));
+    world.asked();
+    const candidate = {
+      path: "/etc/haproxy.cfg.njk",
+      digest: "new",
+      sources: { "haproxy.cfg.njk": "timeout client 1s" },
+    };
+    await world.startAgain({ candidate });
+    await world.publish({ web: [a, b] });
+    await world.advance(20_000);
+    expect(reloads()).toBe(1);
+    expect(world.store.config).toContain("timeout client 1s");
+    expect(world.haproxy.serving("web")).toEqual({ [A]: 1, [B]: 1 });
+  });
+});
+
+describe("a catalog that says nothing", () => {
+  test("lets an adopted process alone, for as long as it takes", async () => {
+    await serving();
+    await world.publish({ web: [a, b] });
+    await world.advance(1_000);
+    const { accepted } = world.reconciler;
+    await world.stop();
+    world.haproxy.drift("web", A, { weight: 3 });
+    const { config } = world.store;
+    world.asked();
+    await world.startAgain({ accepted });
+    await world.advance(300_000);
+    expect(world.asked()).toEqual(["adopt"]);
+    expect(world.store.config).toBe(config);
+    await world.publish({ web: [a, b] });
+    expect(world.haproxy.serving("web")).toEqual({ [A]: 1, [B]: 1 });
+  });
+
+  test("lets HAProxy start on its file, not on the last good snapshot", async () => {
+    await serving();
+    const { accepted } = world.reconciler;
+    await world.publish({ web: [b] });
+    await world.advance(1_000);
+    await world.stop();
+    world.haproxy.kill();
+    world.asked();
+    await world.startAgain({ accepted });
+    await world.advance(5_000);
+    expect(world.asked()).toEqual(["start"]);
+    expect(world.runningServers()).toEqual({ web: { [B]: 1 } });
+  });
+
+  test("makes the last good snapshot count only where there is no file", async () => {
+    await serving();
+    const { accepted } = world.reconciler;
+    await world.stop();
+    world.haproxy.kill();
+    world.store.config = undefined;
+    await world.startAgain({ accepted });
+    await world.advance(1_000);
+    expect(world.runningServers()).toEqual({ web: { [A]: 1 } });
+  });
+
+  test("and has never said anything starts nothing", async () => {
+    world = new World();
+    await world.start();
+    await world.advance(300_000);
+    expect(world.asked()).toEqual([]);
+  });
+});

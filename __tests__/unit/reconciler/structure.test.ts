@@ -1,0 +1,184 @@
+import { afterEach, describe, expect, test } from "@jest/globals";
+import { SluiceError } from "../../../src/support/errors.ts";
+import type { FakeHaproxy } from "../../support/fake-haproxy.ts";
+import { hostsMap, World, type WorldOptions } from "../../support/reconciler-world.ts";
+
+let world: World;
+afterEach(() => world.stop());
+
+const a = { id: "a", port: 8001 };
+const b = { id: "b", port: 8002 };
+const c = { id: "c", port: 8003 };
+const A = "a_10.0.0.1:8001";
+const B = "b_10.0.0.1:8002";
+const C = "c_10.0.0.1:8003";
+
+/** A process that serves `web` from `a`, file and all written. */
+async function serving(options?: WorldOptions): Promise<void> {
+  world = new World(options);
+  await world.start();
+  await world.publish({ web: [a] });
+  await world.advance(2_000);
+  world.asked();
+}
+
+const reloads = () => world.asked().filter((entry) => entry === "reload").length;
+
+describe("a new structure", () => {
+  test("is one reload with a reason for each difference; old routes stay, new ones follow at run time", async () => {
+    await serving();
+    await world.publish({ web: [a], api: [c] });
+    await world.advance(0);
+    expect(world.asked()).toEqual([
+      "validate",
+      "preflight",
+      "write map hosts.map",
+      "write config",
+      "reload",
+      "apply map hosts.map [api.service.local web.service.local]",
+    ]);
+    const wanted = world.eventsOf("reload-wanted").at(-1);
+    expect(wanted?.message).toBe("reload: backend api is new");
+    expect(wanted?.data["reasons"]).toEqual([{ code: "backend-added", subject: "backend api", sentence: "is new" }]);
+    // The map on the disk follows with the next write.
+    expect(world.store.maps.get(hostsMap)).toBe("web.service.local web\n");
+    await world.advance(1_000);
+    expect(world.asked()).toEqual(["write map hosts.map"]);
+    expect(world.store.maps.get(hostsMap)).toBe("api.service.local api\nweb.service.local web\n");
+    expect(world.haproxy.violations).toEqual([]);
+  });
+
+  test("that lacks a backend takes its route away first, at run time", async () => {
+    await serving();
+    await world.publish({ web: [a], api: [c] });
+    await world.advance(2_000);
+    world.asked();
+    await world.publish({ web: [a] }, ["api"]);
+    await world.advance(2_000);
+    expect(world.asked()).toEqual([
+      "apply map hosts.map [web.service.local]",
+      "validate",
+      "preflight",
+      "write map hosts.map",
+      "write config",
+      "reload",
+    ]);
+    expect(world.haproxy.backends()).toEqual(["web"]);
+    expect(world.haproxy.violations).toEqual([]);
+  });
+
+  test("carries the changes of endpoints that were not in the file yet", async () => {
+    await serving();
+    await world.publish({ web: [a, b] });
+    await world.publish({ web: [b], api: [c] });
+    await world.advance(2_000);
+    expect(world.runningServers()).toEqual({ api: { [C]: 1 }, web: { [B]: 1 } });
+    expect(world.fileServers()).toEqual({ api: { [C]: 1 }, web: { [B]: 1 } });
+  });
+});
+
+describe("a structure that is refused", () => {
+  test.each([
+    ["validate", (haproxy: FakeHaproxy) => haproxy.failValidation(/backend api/)],
+    ["preflight", (haproxy: FakeHaproxy) => Object.assign(haproxy, { failPreflight: true })],
+    ["reload", (haproxy: FakeHaproxy) => Object.assign(haproxy, { failReload: true })],
+  ])("at %s leaves file and process as they were, byte for byte", async (stage, fail) => {
+    await serving();
+    const { pid } = world.haproxy;
+    const { config } = world.store;
+    const maps = [...world.store.maps];
+    fail(world.haproxy);
+    await world.publish({ web: [a], api: [c] });
+    await world.advance(5_000);
+    expect(world.store.config).toBe(config);
+    expect([...world.store.maps]).toEqual(maps);
+    expect(world.haproxy.pid).toBe(pid);
+    const refused = world.eventsOf("reload-refused");
+    expect(refused.map(({ data }) => data["stage"])).toEqual([stage]);
+    expect(world.asked().filter((entry) => entry === "validate")).toHaveLength(1);
+    expect(world.reconciler.status().refused).toHaveLength(1);
+
+    // Endpoints go on, in the process and in the file.
+    await world.publish({ web: [a, b], api: [c] });
+    await world.advance(1_000);
+    expect(world.haproxy.serving("web")).toEqual({ [A]: 1, [B]: 1 });
+    expect(world.fileServers()).toEqual({ web: { [A]: 1, [B]: 1 } });
+    expect(world.asked()).toEqual([`apply add web/${B} weight 1`, "validate", "write config"]);
+    expect(world.haproxy.violations).toEqual([]);
+  });
+
+  test("by HAProxy is asked again only when it has changed", async () => {
+    await serving();
+    world.haproxy.failValidation(/backend api/);
+    await world.publish({ web: [a], api: [c] });
+    await world.advance(60_000);
+    expect(world.asked().filter((entry) => entry === "validate")).toHaveLength(1);
+    await world.publish({ web: [a], api: [c], more: [b] });
+    await world.advance(5_000);
+    expect(world.asked().filter((entry) => entry === "validate")).toHaveLength(1);
+    world.haproxy.mend();
+    await world.publish({ web: [a], api: [c], more: [b], last: [b] });
+    await world.advance(5_000);
+    expect(world.haproxy.backends()).toEqual(["api", "last", "more", "web"]);
+  });
+
+  test("for a server's line is asked again when that server has gone", async () => {
+    await serving();
+    world.haproxy.failValidation(/8003/);
+    await world.publish({ web: [a], api: [b, c] });
+    await world.advance(5_000);
+    expect(world.haproxy.backends()).toEqual(["web"]);
+    await world.publish({ web: [a], api: [b] });
+    await world.advance(5_000);
+    expect(world.runningServers()).toEqual({ api: { [B]: 1 }, web: { [A]: 1 } });
+  });
+
+  test("by the machine is tried again after 10 s, also when something else went wrong in between", async () => {
+    await serving();
+    world.haproxy.failPreflight = true;
+    await world.publish({ web: [a], api: [c] });
+    await world.advance(5_000);
+    world.haproxy.refuseNext("add-server");
+    await world.publish({ web: [a, b], api: [c] });
+    await world.advance(4_000);
+    expect(world.asked().filter((entry) => entry === "preflight")).toHaveLength(1);
+    world.haproxy.failPreflight = false;
+    await world.advance(1_500);
+    expect(reloads()).toBe(1);
+    expect(world.runningServers()).toEqual({ api: { [C]: 1 }, web: { [A]: 1, [B]: 1 } });
+    expect(world.reconciler.status().refused).toBeUndefined();
+  });
+
+  test("by a reload that came half-way is settled by the next try", async () => {
+    await serving();
+    const { reload } = world.haproxy;
+    world.haproxy.reload = async () => {
+      world.haproxy.reload = reload;
+      world.haproxy.replaceWorker();
+      throw new SluiceError("ERR_HAPROXY_RELOAD", "the new worker did not answer in time");
+    };
+    await world.publish({ web: [a], api: [c] });
+    await world.advance(0);
+    // The new worker runs the new file; the old one is back on the disk. That is known, and not believed to be well.
+    expect(world.reconciler.status().haproxy).toMatchObject({ worker: world.haproxy.pid, believed: false });
+    await world.publish({ web: [b], api: [c] });
+    await world.advance(15_000);
+    expect(world.runningServers()).toEqual({ api: { [C]: 1 }, web: { [B]: 1 } });
+    expect(world.fileServers()).toEqual({ api: { [C]: 1 }, web: { [B]: 1 } });
+    expect(reloads()).toBe(1);
+  });
+
+  test("is forgotten when nobody wants it any more, and asked anew when it comes back", async () => {
+    await serving();
+    world.haproxy.failValidation(/backend api/);
+    await world.publish({ web: [a], api: [c] });
+    await world.advance(5_000);
+    await world.publish({ web: [a] }, ["api"]);
+    await world.advance(0);
+    expect(world.reconciler.status().refused).toBeUndefined();
+    world.haproxy.mend();
+    await world.publish({ web: [a], api: [c] });
+    await world.advance(5_000);
+    expect(world.haproxy.backends()).toEqual(["api", "web"]);
+  });
+});
