@@ -189,8 +189,9 @@ install_haproxy() {
   result=0
   watched "reading Debian's package lists" apt-get update || result=$?
   if [ "$result" -eq 0 ]; then
+    # openssl makes the certificates of the TLS tests.
     watched "installing HAProxy (Debian package)" env DEBIAN_FRONTEND=noninteractive \
-      apt-get install -y --no-install-recommends -o DPkg::Lock::Timeout=120 haproxy || result=$?
+      apt-get install -y --no-install-recommends -o DPkg::Lock::Timeout=120 haproxy openssl || result=$?
   fi
   if [ -n "$policy" ]; then rm -f "$policy"; fi
   policy=
