@@ -7,7 +7,8 @@
 # What it found goes to ${XDG_CACHE_HOME:-$HOME/.cache}/sluice/env, which a shell can source and node can load:
 #   SLUICE_HAPROXY='/usr/sbin/haproxy'
 #   SLUICE_CONSUL='/root/.cache/sluice/bin/consul-1.19.2'
-# Either variable, set beforehand, decides. SETUP_SEARCH_DIRS lists where else than on PATH programs are looked for.
+# Either variable, set beforehand, decides. SETUP_SEARCH_DIRS lists where else than on PATH programs are looked for;
+# SETUP_LOCK_PATIENCE is how many seconds another set-up that holds a lock is waited for, 900 where it is not set.
 #
 # The work tree is left as it is, node_modules excepted. Ends with 0 when all is there, else with 1 and the reason.
 set -eu
@@ -16,6 +17,7 @@ root=$(CDPATH='' cd -- "$(dirname -- "$0")/.." && pwd)
 consul_version=1.19.2
 search_dirs=${SETUP_SEARCH_DIRS-/usr/sbin:/usr/local/sbin:/usr/local/bin:/opt/homebrew/bin}
 go_dirs=${SETUP_SEARCH_DIRS-/usr/local/go/bin}
+lock_patience=${SETUP_LOCK_PATIENCE:-900}
 lock=
 work=
 child=
@@ -34,7 +36,7 @@ clean_up() {
   fi
   if [ -n "$policy" ]; then rm -f "$policy"; fi
   if [ -n "$work" ]; then rm -rf "$work"; fi
-  if [ -n "$lock" ]; then rm -rf "$lock"; fi
+  if [ -n "$lock" ]; then drop_lock; fi
 }
 trap clean_up EXIT
 trap 'exit 130' INT
@@ -101,28 +103,59 @@ watched() {
   return "$status"
 }
 
+# is_alive PID: whether there is such a process. One of another user's may not be signalled, and is alive all the same.
+is_alive() {
+  answer=$( (LC_ALL=C && export LC_ALL && kill -0 "$1") 2>&1) && return 0
+  case $answer in *[Pp]ermi*) return 0 ;; esac
+  [ -d "/proc/$1" ]
+}
+
 # Takes the lock NAME, so that two set-ups at once do not do the same work in the same place. A lock whose owner is
-# gone is taken over.
+# gone is taken over; so is one that the same owner has for longer than any set-up lasts, for the process that has its
+# number now may be quite another.
 take_lock() {
   wanted=$cache/$1.lock
   waited=0
+  holder=
+  refused=0
   until mkdir "$wanted" 2>/dev/null; do
     owner=$(cat "$wanted/pid" 2>/dev/null || :)
-    # A lock without a pid is one that is being made, or whose maker died just then: three seconds decide.
-    if [ -z "$owner" ] && [ "$waited" -lt 3 ]; then :; elif [ -z "$owner" ] || ! kill -0 "$owner" 2>/dev/null; then
-      # Only one can win the rename.
-      if mv "$wanted" "$wanted.stale.$$" 2>/dev/null; then rm -rf "$wanted.stale.$$"; fi
-      continue
+    if [ "$owner" != "$holder" ]; then
+      holder=$owner
+      waited=0
     fi
-    if [ $((waited % 5)) -eq 0 ]; then say "another set-up${owner:+ (process $owner)} is at work; waiting"; fi
+    stale=
+    if [ -z "$owner" ]; then
+      # One that is being made, or whose maker died just then: three seconds decide.
+      if [ "$waited" -ge 3 ]; then stale=yes; fi
+    elif ! is_alive "$owner"; then
+      stale=yes
+    elif [ "$waited" -ge "$lock_patience" ]; then
+      say "$wanted has been held for $waited s by process $owner, which is no set-up or hangs; taking it over"
+      stale=yes
+    fi
+    if [ -n "$stale" ]; then
+      # Only one can win the rename.
+      if mv "$wanted" "$wanted.stale.$$" 2>/dev/null; then
+        rm -rf "$wanted.stale.$$"
+        continue
+      fi
+      refused=$((refused + 1))
+      if [ "$refused" -ge 5 ]; then
+        fail "cannot take the lock $wanted; see that $cache may be written, or set XDG_CACHE_HOME to another directory"
+      fi
+    elif [ $((waited % 5)) -eq 0 ]; then
+      say "another set-up${owner:+ (process $owner)} is at work; waiting"
+    fi
     sleep 1
     waited=$((waited + 1))
   done
   lock=$wanted
   printf '%s\n' "$$" >"$lock/pid"
 }
+# What another set-up has taken over is its own.
 drop_lock() {
-  rm -rf "$lock"
+  case $(cat "$lock/pid" 2>/dev/null || :) in '' | "$$") rm -rf "$lock" ;; esac
   lock=
 }
 

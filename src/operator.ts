@@ -1,34 +1,25 @@
-import path from "node:path";
 import { serveAdmin } from "./admin/server.ts";
 import { ConsulCatalog } from "./catalog/catalog.ts";
 import { SectionCache } from "./haproxy/config/parse.ts";
 import { ManagedProcess } from "./haproxy/process/managed-process.ts";
 import { checkBinary } from "./haproxy/process/validate.ts";
 import { RuntimeClient } from "./haproxy/runtime/client.ts";
+import { firstInputs, type InputSources, readTemplate, watchInputs } from "./operator-inputs.ts";
 import { operatorStatus } from "./operator-status.ts";
-import type { Inputs } from "./reconciler/desire.ts";
 import { EventLog } from "./reconciler/events.ts";
 import type { StorePort, TemplateSource } from "./reconciler/ports.ts";
 import { Reconciler } from "./reconciler/reconciler.ts";
 import { runningFromFile } from "./reconciler/structure.ts";
 import { Renderer } from "./render/renderer.ts";
-import { loadTemplate, templateFiles, templateFromSources } from "./render/template-source.ts";
-import { changedKeys, restartKeys, withLiveSettings } from "./settings/compare.ts";
-import type { LoadedSettings } from "./settings/load.ts";
-import type { Settings } from "./settings/schema.ts";
+import { templateFromSources } from "./render/template-source.ts";
 import { acceptedToJson, parseAccepted } from "./store/accepted-file.ts";
 import { openStore, type Store } from "./store/store.ts";
 import { systemClock } from "./support/clock.ts";
 import type { LeveledLogger } from "./support/create-logger.ts";
-import { toSluiceError } from "./support/errors.ts";
-import { watchFiles } from "./support/file-watch.ts";
-import { acceptsConnection } from "./support/tcp-probe.ts";
+import { probeTcp } from "./support/tcp-probe.ts";
 import { version } from "./version.ts";
 
-export interface OperatorOptions {
-  readonly loaded: LoadedSettings;
-  /** Reads the settings again, from all their sources. Throws ERR_SETTINGS_*. */
-  readonly reload: () => LoadedSettings;
+export interface OperatorOptions extends InputSources {
   readonly logger: LeveledLogger;
 }
 
@@ -69,7 +60,7 @@ export async function runOperator(options: OperatorOptions, signal: AbortSignal)
         process: haproxy,
         store: storePort(store, () => clock.wall()),
         render: renderer,
-        probe: { accepts: acceptsConnection },
+        probe: { probe: probeTcp },
         clock,
         events,
         sections: new SectionCache(),
@@ -86,7 +77,7 @@ export async function runOperator(options: OperatorOptions, signal: AbortSignal)
       status: () => operatorStatus(reconciler.status(), catalog.status(), events, startedAt),
       resync: () => reconciler.resync(),
     });
-    const closeWatch = watchInputs(options, reconciler, clock);
+    const closeWatch = await watchInputs(options, today, reconciler, clock);
     logger.info(
       {
         directory: store.paths.directory,
@@ -112,33 +103,6 @@ export async function runOperator(options: OperatorOptions, signal: AbortSignal)
     life.abort();
     await store.close();
   }
-}
-
-type ReadTemplate =
-  | { readonly kind: "read"; readonly template: TemplateSource }
-  | { readonly kind: "unreadable"; readonly problem: string; readonly thrown: unknown };
-
-async function readTemplate(settings: Settings): Promise<ReadTemplate> {
-  try {
-    return { kind: "read", template: await loadTemplate(settings.template) };
-  } catch (thrown) {
-    return { kind: "unreadable", problem: toSluiceError(thrown).message, thrown };
-  }
-}
-
-/** What is in force at the start, and what is on trial beside it. Throws where there has never been a good template. */
-function firstInputs(
-  settings: Settings,
-  today: ReadTemplate,
-  lastGoodTemplate: TemplateSource | undefined,
-): { readonly inputs: Inputs; readonly candidate?: Inputs } {
-  if (today.kind === "unreadable") {
-    if (lastGoodTemplate === undefined) throw today.thrown;
-    return { inputs: { settings, template: lastGoodTemplate } };
-  }
-  const inputs = { settings, template: today.template };
-  if (lastGoodTemplate === undefined || lastGoodTemplate.digest === today.template.digest) return { inputs };
-  return { inputs: { settings, template: lastGoodTemplate }, candidate: inputs };
 }
 
 /** What the state directory knows. A part that is broken is said and done without. */
@@ -186,37 +150,6 @@ const pathKey = "\0path";
 function templateOf(stored: Readonly<Record<string, string>>): TemplateSource | undefined {
   const { [pathKey]: main, ...sources } = stored;
   return main === undefined ? undefined : templateFromSources(main, sources);
-}
-
-/** Follows the settings file and the template; offers each new version to the reconciler. */
-function watchInputs(options: OperatorOptions, reconciler: Reconciler, clock: typeof systemClock): () => void {
-  const { file } = options.loaded;
-  let newest = options.loaded.settings;
-  const watch = watchFiles({
-    clock,
-    paths: () => [...(file === undefined ? [] : [file]), ...templateFiles(newest.template)],
-    onChange: async (changed) => {
-      try {
-        const loaded = options.reload();
-        const now = reconciler.trial.inForce.settings;
-        const settings = withLiveSettings(now, loaded.settings);
-        const waiting = restartKeys(changedKeys(now, loaded.settings));
-        newest = settings;
-        if (waiting.length > 0) {
-          options.logger.warn(
-            { settings: waiting },
-            `these settings take effect when sluice is started again: ${waiting.join(", ")}`,
-          );
-        }
-        options.logger.info({ files: changed.map((one) => path.basename(one)) }, "settings or template have changed");
-        reconciler.offer({ settings, template: await loadTemplate(settings.template) });
-      } catch (thrown) {
-        reconciler.trial.unreadable(toSluiceError(thrown).message);
-        reconciler.trigger("inputs");
-      }
-    },
-  });
-  return () => watch.close();
 }
 
 function aborted(signal: AbortSignal): Promise<void> {

@@ -135,6 +135,20 @@ test("a service is selected by its meta, and no more when that goes", async () =
   expect(catalog.latest()?.unselected.has("dc1////bymeta")).toBe(true);
 });
 
+test("a port that no number of ours can carry costs its instance only", async () => {
+  const consul = await agent();
+  await consul.register({ Name: "web", ID: "w1", Port: 80, Tags: tags });
+  // Not through JSON.stringify, which would round it.
+  const body = `{"Name":"web","ID":"w2","Port":9223372036854775807,"Tags":["haproxy.enable=true"]}`;
+  const response = await fetch(`${consul.address}/v1/agent/service/register`, { method: "PUT", body });
+  expect(response.status).toBe(200);
+  await watch(consul);
+  expect(state("web")).toBe("w1=passing,w2=passing");
+  expect(service("web")?.instances[1]?.port).toBe(2 ** 63);
+  await consul.register({ Name: "web", ID: "w3", Port: 81, Tags: tags });
+  await becomes("web", "w1=passing,w2=passing,w3=passing");
+});
+
 test("hostile names cost themselves only, and twins by case stay apart", async () => {
   const consul = await agent();
   const odd = [
@@ -192,7 +206,14 @@ describe("an agent that restarts", () => {
     expect(state("web")).toBe("w1=passing");
     await second.register({ Name: "web", ID: "w1", Address: "10.0.0.1", Port: 80, Tags: tags });
     await second.register({ Name: "app", ID: "a9", Address: "10.0.0.9", Port: 80, Tags: tags });
-    await becomes("app", "a9=passing");
+    // What is new joins at once; what is not registered again yet stays beside it for a while.
+    await eventually(() => service("app")?.instances.some(({ id }) => id === "a9") === true, "a9 joins");
+    expect(
+      service("app")
+        ?.instances.map(({ id }) => id)
+        .sort(),
+    ).toEqual(["a1", "a9"]);
+    expect(service("app")?.freshness.reason).toMatch(/may fill again/);
     await eventually(() => service("web")?.freshness.stale === false, "web is fresh");
     expect(state("web")).toBe("w1=passing");
     expect(catalog.status().waitingFor).toEqual([]);
@@ -221,6 +242,7 @@ test("the agent's limit of connections is kept", async () => {
   await watch(consul);
   expect(catalog.status()).toMatchObject({ budget: 40, beyondBudget: names.slice(38) });
   expect(catalog.latest()?.services.size).toBe(38);
+  expect(catalog.latest()?.unwatched).toEqual(new Set(names.slice(38).map((name) => `dc1////${name}`)));
   // There is room beside us, and none of our watches was turned away.
   expect(await consul.get("/v1/status/leader")).not.toBe("");
   expect(catalog.status().watches.every(({ errors }) => errors === 0)).toBe(true);

@@ -1,12 +1,15 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { existsSync, readFileSync, statSync, writeFileSync } from "node:fs";
-import { createServer } from "node:net";
+import { existsSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { type AddressInfo, createServer } from "node:net";
+import { hostname } from "node:os";
 import path from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { afterEach, beforeEach, describe, expect, test } from "@jest/globals";
-import type { ManagedProcess } from "../../src/haproxy/process/managed-process.ts";
+import { ManagedProcess } from "../../src/haproxy/process/managed-process.ts";
+import { type Clock, systemClock } from "../../src/support/clock.ts";
+import { silentLogger } from "../../src/support/logger.ts";
 import { haproxyBinary } from "../support/binaries.ts";
 import { eventually } from "../support/eventually.ts";
 import { freePort } from "../support/free-port.ts";
@@ -15,6 +18,7 @@ import { startLoad } from "../support/load.ts";
 
 let home: HaproxyHome;
 let web: NamedServer;
+const hurriedOnes: ManagedProcess[] = [];
 
 beforeEach(async () => {
   home = await haproxyHome();
@@ -23,6 +27,7 @@ beforeEach(async () => {
 }, 30_000);
 
 afterEach(async () => {
+  for (const one of hurriedOnes.splice(0)) one.release();
   await home.remove();
   await web.close();
   expect(home.pids()).toEqual([]);
@@ -118,19 +123,93 @@ describe("start and adoption", () => {
     expect(home.pids()).toContain(other.pid);
   }, 30_000);
 
-  test("a master that hangs is ended before another one is started", async () => {
+  test("a master and a worker that hang are ended, both, before others are started", async () => {
     const first = home.managed();
     const { worker } = await first.adoptOrStart();
     first.release();
     const lost = home.pids();
-    // A master that hangs: it takes connections and never answers.
+    expect(lost.length).toBe(2);
+    // They take connections and never answer. A worker that hangs does not notice the end of its master.
     process.kill(masterOf(home, worker.pid), "SIGSTOP");
+    process.kill(worker.pid, "SIGSTOP");
     const { adopted, worker: next } = await home.managed().adoptOrStart();
     expect(adopted).toBe(false);
     expect(lost).not.toContain(next.pid);
     expect(home.pids().some((pid) => lost.includes(pid))).toBe(false);
     expect(await ask()).toBe("one");
   }, 60_000);
+});
+
+describe("a master that is silent while its worker serves", () => {
+  test("is waited for, and adopted once it answers", async () => {
+    const { worker } = await home.managed().adoptOrStart();
+    const master = masterOf(home, worker.pid);
+    process.kill(master, "SIGSTOP");
+    const adoption = hurried(10).adoptOrStart();
+    await sleep(2_000);
+    process.kill(master, "SIGCONT");
+    expect(await adoption).toMatchObject({ adopted: true, worker: { pid: worker.pid } });
+  }, 60_000);
+
+  test("is never ended, and that it does not answer is an error at last", async () => {
+    const { worker } = await home.managed().adoptOrStart();
+    const before = home.pids();
+    const master = masterOf(home, worker.pid);
+    process.kill(master, "SIGSTOP");
+    await expect(hurried(60).adoptOrStart()).rejects.toMatchObject({
+      code: "ERR_HAPROXY_START",
+      retryable: true,
+      message: expect.stringContaining(`master ${master}`),
+    });
+    expect(home.pids()).toEqual(before);
+    expect(await ask()).toBe("one");
+    process.kill(master, "SIGCONT");
+    expect((await home.managed().adoptOrStart()).worker.pid).toBe(worker.pid);
+  }, 60_000);
+
+  test("also where its socket and its pid file were removed; SIGUSR2 brings the socket back", async () => {
+    const first = home.managed();
+    const { worker } = await first.adoptOrStart();
+    // Its socket is in its place only some ms after its worker serves.
+    expect(await first.running()).toBe(true);
+    const before = home.pids();
+    const master = masterOf(home, worker.pid);
+    for (const file of [home.masterSocket, path.join(home.directory, "haproxy.pid")]) rmSync(file);
+    await expect(hurried(60).adoptOrStart()).rejects.toMatchObject({
+      code: "ERR_HAPROXY_START",
+      retryable: true,
+      message: expect.stringContaining(`kill -USR2 ${master}`),
+    });
+    expect(home.pids()).toEqual(before);
+    expect(await ask()).toBe("one");
+    process.kill(master, "SIGUSR2");
+    await eventually(() => existsSync(home.masterSocket), "the socket to be back");
+    expect((await home.managed().adoptOrStart()).adopted).toBe(true);
+  }, 60_000);
+
+  test("abort ends the waiting, and touches nothing", async () => {
+    const { worker } = await home.managed().adoptOrStart();
+    const before = home.pids();
+    const master = masterOf(home, worker.pid);
+    process.kill(master, "SIGSTOP");
+    const reason = new Error("enough");
+    const abort = new AbortController();
+    const adoption = hurried(10).adoptOrStart(abort.signal);
+    setTimeout(() => abort.abort(reason), 1_500);
+    await expect(adoption).rejects.toBe(reason);
+    process.kill(master, "SIGCONT");
+    expect(home.pids()).toEqual(before);
+  }, 60_000);
+
+  /** Time limits pass so many times faster for it; what is asked over a socket has as long as ever to answer. */
+  function hurried(times: number): ManagedProcess {
+    const clock: Clock = { ...systemClock, now: () => systemClock.now() * times };
+    const { config, masterSocket, runtimeSocket, haproxyLog } = home;
+    const paths = { config, masterSocket, runtimeSocket, haproxyLog };
+    const created = new ManagedProcess({ binary: haproxyBinary, paths, clock, logger: silentLogger });
+    hurriedOnes.push(created);
+    return created;
+  }
 });
 
 describe("reload", () => {
@@ -195,6 +274,48 @@ describe("reload", () => {
     expect(await ask()).toBe("one");
     await new Promise((resolve) => other.close(resolve));
     expect((await haproxy.reload()).pid).not.toBe(worker.pid);
+  }, 60_000);
+
+  test("from one address to any and back: our own is no obstacle", async () => {
+    const haproxy = home.managed();
+    const pids = new Set([(await haproxy.adoptOrStart()).worker.pid]);
+    const one = readFileSync(home.config, "utf8");
+    const any = one.replace(`bind 127.0.0.1:${home.port}`, `bind :${home.port}`);
+    expect(any).not.toBe(one);
+    for (const [from, to] of [
+      [one, any],
+      [any, one],
+    ] as const) {
+      expect(await haproxy.preflight(to, from)).toEqual({ ok: true, warnings: [] });
+      writeFileSync(home.config, to);
+      pids.add((await haproxy.reload()).pid);
+      expect(await ask()).toBe("one");
+    }
+    expect(pids.size).toBe(3);
+  }, 60_000);
+
+  test("a peer's port that another process holds is told before it stops traffic", async () => {
+    const haproxy = home.managed();
+    const { worker } = await haproxy.adoptOrStart();
+    const other = createServer();
+    await new Promise<void>((resolve) => other.listen(0, "127.0.0.1", resolve));
+    const { port } = other.address() as AddressInfo;
+    const live = readFileSync(home.config, "utf8");
+    const text = `${live}\npeers p\n  peer ${hostname()} 127.0.0.1:${port}\n`;
+    expect(await haproxy.preflight(text, live)).toMatchObject({
+      problems: [{ line: live.split("\n").length + 2, message: expect.stringContaining("in use by another process") }],
+    });
+    writeFileSync(home.config, text);
+    await expect(haproxy.reload()).rejects.toMatchObject({
+      code: "ERR_HAPROXY_RELOAD",
+      message: expect.stringContaining("Address already in use"),
+    });
+    expect(await workerPid()).toBe(worker.pid);
+    await new Promise((resolve) => other.close(resolve));
+    expect(await haproxy.preflight(text, live)).toEqual({ ok: true, warnings: [] });
+    expect((await haproxy.reload()).pid).not.toBe(worker.pid);
+    // Now it is ours.
+    expect(await haproxy.preflight(`${text}# more\n`, text)).toEqual({ ok: true, warnings: [] });
   }, 60_000);
 
   test("a chroot that is missing is told, and HAProxy can be started again if it ended over it", async () => {

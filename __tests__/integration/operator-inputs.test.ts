@@ -1,3 +1,4 @@
+import { existsSync } from "node:fs";
 import { mkdir, readFile, rm, writeFile } from "node:fs/promises";
 import { createServer } from "node:net";
 import path from "node:path";
@@ -6,7 +7,14 @@ import { afterEach, beforeEach, describe, expect, jest, test } from "@jest/globa
 import type { ConsulAgent } from "../support/consul-agent.ts";
 import { freePort } from "../support/free-port.ts";
 import type { Load, LoadReport } from "../support/load.ts";
-import { eventually, liveConfig, type RunningSluice, type SluiceHome, workerPid } from "../support/sluice.ts";
+import {
+  eventually,
+  liveConfig,
+  type RunningSluice,
+  type SluiceHome,
+  sluiceCommand,
+  workerPid,
+} from "../support/sluice.ts";
 import { answers, ask, bodies, countEvents, Scene, statusNow } from "../support/system.ts";
 
 jest.setTimeout(120_000);
@@ -117,6 +125,8 @@ describe("broken inputs are refused, traffic and endpoint changes go on, and a m
       () => edit(frontend, "option forwardfor", "frobnicate on"),
       [/line \d+ \(frontend sluice_http\): .*frobnicate/],
     );
+    const { out } = await sluiceCommand(["status", "--settings", home.settingsFile]);
+    expect(out).toMatch(/^settings or template refused: .*line \d+ \(frontend sluice_http\): .*frobnicate/m);
     await mends(() => edit(frontend, "option forwardfor", withHeader("mended")));
   });
 
@@ -184,6 +194,15 @@ test("a template that cannot be read at a restart: the last good one goes on, an
     async () => (await askWeb()).headers["x-edited"] === undefined,
   );
   expect((await statusNow(home)).reconciler.inputsProblem).toBeUndefined();
+});
+
+test("settings saved while the operator starts, after it has read them, are not lost", async () => {
+  expect(await sluice.end()).toBe(0);
+  sluice = scene.run(home);
+  // Taken behind the reading of the settings, and before the files are watched.
+  await eventually("the state directory is locked", () => existsSync(path.join(home.state, "lock")));
+  await configure({ services: { balance: "leastconn" } });
+  await eventually("they are in force", async () => (await liveConfig(home)).includes("balance leastconn"), 20_000);
 });
 
 test("a template edited while no operator runs waits for the catalog: a service newer than the snapshot is not lost", async () => {

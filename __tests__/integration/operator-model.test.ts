@@ -82,7 +82,7 @@ test("whatever happens, what runs, the file and the catalog come to say the same
     } catch (thrown) {
       const tail = world
         .lines()
-        .slice(-40)
+        .slice(-100)
         .map(({ time, level, msg }) => `${time} ${level} ${msg}`);
       throw new Error(`sequence ${count} of seed ${seed}: ${thrown}\n${tail.join("\n")}`, { cause: thrown });
     }

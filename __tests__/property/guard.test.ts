@@ -22,6 +22,7 @@ const listed = (name: string): fc.Arbitrary<readonly CatalogService[]> =>
 const step = fc.record({
   services: fc.tuple(...names.map(listed)).map((all) => byKey(all.flat())),
   unselected: fc.subarray(names).map((some) => new Set(some.map((name) => `dc1////${name}`))),
+  unwatched: fc.subarray(names).map((some) => new Set(some.map((name) => `dc1////${name}`))),
   afterMs: fc.constantFrom(0, 1, 50, 100, 400, -200),
   dead: fc.subarray([0, 1, 2, 3, 4]),
 });
@@ -34,7 +35,7 @@ test("through any history: nothing is invented, nothing is lost in a fall to zer
     fc.property(fc.array(step, { minLength: 1, maxLength: 8 }), (steps) => {
       let before: Accepted | undefined;
       let now = 10_000;
-      for (const { services, unselected, afterMs, dead } of steps) {
+      for (const { services, unselected, unwatched, afterMs, dead } of steps) {
         now += afterMs;
         const probes = new Map(
           (before?.holds ?? []).map(({ service: key, instance: one }) => [
@@ -43,11 +44,18 @@ test("through any history: nothing is invented, nothing is lost in a fall to zer
           ]),
         );
         const chosen = new Set([...unselected].filter((key) => !services.has(key)));
-        const next = { services, unselected: chosen, sequence: 1, takenAt: now, answeredAt: now };
+        const unknown = new Set([...unwatched].filter((key) => !services.has(key) && !chosen.has(key)));
+        const next = { services, unselected: chosen, unwatched: unknown, sequence: 1, takenAt: now, answeredAt: now };
         const after = accept(before, next, probes, policy, now);
         const held = new Set(after.holds.map(({ instance: one }) => one));
 
+        const heldBefore = new Set(before?.holds.map(({ instance: each }) => each));
         for (const [key, one] of after.services) {
+          if (unknown.has(key)) {
+            const kept = before?.services.get(key)?.instances.filter((each) => held.has(each) || !heldBefore.has(each));
+            expect(one.instances).toEqual(kept);
+            continue;
+          }
           const known = new Set([
             ...(services.get(key)?.instances ?? []),
             ...(before?.services.get(key)?.instances ?? []),
@@ -74,8 +82,8 @@ test("through any history: nothing is invented, nothing is lost in a fall to zer
           }
         }
         for (const [key, one] of before?.services ?? []) {
-          if (chosen.has(key)) continue;
-          const heldBefore = new Set(before?.holds.map(({ instance: each }) => each));
+          if (unknown.has(key)) expect(after.services.has(key)).toBe(true);
+          if (chosen.has(key) || unknown.has(key)) continue;
           const fell = serving(services.get(key)).length === 0;
           const lost = serving(one).filter((each) => !heldBefore.has(each));
           const places = (all: readonly Instance[]) => all.flatMap(({ id, address }) => [id, address]);
@@ -108,7 +116,7 @@ test("where no service falls to zero, what is listed is what is accepted, to the
       for (const services of states) {
         before = accept(
           before,
-          { services, unselected: new Set(), sequence: 1, takenAt: 0, answeredAt: 0 },
+          { services, unselected: new Set(), unwatched: new Set(), sequence: 1, takenAt: 0, answeredAt: 0 },
           new Map(),
           policy,
           1,

@@ -114,7 +114,7 @@ class Process {
     if (now === undefined) throw new Error("No such server.");
     switch (operation.kind) {
       case "revive-server":
-        if (!this.leaving.delete(`web/${server}`)) throw new Error("it was not leaving");
+        if (!this.leaving.delete(`web/${server}`) && !now.maintenance) throw new Error("it needs no reviving");
         this.setWeight(server, now, operation.weight, balance);
         this.set(server, { maintenance: false, drain: false });
         break;

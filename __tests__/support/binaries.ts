@@ -1,12 +1,13 @@
-import { existsSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import { homedir } from "node:os";
 import path from "node:path";
+import { parseEnv } from "node:util";
 
-/** What the set-up script found; what is set already stays. */
+/** What the set-up script found. */
 const home = process.env["XDG_CACHE_HOME"] || path.join(process.env["HOME"] || homedir(), ".cache");
-const found = path.join(home, "sluice", "env");
-if (existsSync(found)) process.loadEnvFile(found);
+const file = path.join(home, "sluice", "env");
+const found = existsSync(file) ? parseEnv(readFileSync(file, "utf8")) : {};
 
-/** Where the real binaries are. Without the set-up script, PATH serves. */
-export const haproxyBinary = process.env["SLUICE_HAPROXY"] ?? "haproxy";
-export const consulBinary = process.env["SLUICE_CONSUL"] ?? "consul";
+/** Where the real binaries are. What is set decides; without the set-up script, PATH serves. */
+export const haproxyBinary = process.env["SLUICE_HAPROXY"] ?? found["SLUICE_HAPROXY"] ?? "haproxy";
+export const consulBinary = process.env["SLUICE_CONSUL"] ?? found["SLUICE_CONSUL"] ?? "consul";

@@ -52,6 +52,7 @@ export class FakeCatalog implements CatalogPort {
     this.snapshot = {
       services: next,
       unselected: new Set(unselected.map((name) => serviceKeyString(keyOf(name)))),
+      unwatched: new Set(),
       sequence: (this.snapshot?.sequence ?? 0) + 1,
       takenAt: this.clock.wall(),
       answeredAt: this.clock.now(),

@@ -23,6 +23,8 @@ interface FakeServer {
   maintenance: boolean;
   drain: boolean;
   check: ObservedServer["check"];
+  /** Added, and its checks never enabled. Nothing that is read back tells. */
+  checksOff?: boolean;
 }
 
 interface Worker {
@@ -50,11 +52,14 @@ export class FakeHaproxy implements RuntimePort, ProcessPort {
   readonly undeletable = new Set<string>();
   /** Each time a map named a backend that is not loaded, on the disk or in the process. */
   readonly violations: string[] = [];
+  /** Whether `haproxy -c` ends without a verdict. */
+  failCheck = false;
   failPreflight = false;
   failReload = false;
   failStart = false;
   /** What HAProxy's check of a server that is new, or loaded anew, has found. */
   firstCheck: ObservedServer["check"] = "none";
+  private halfMade = 0;
   private readonly journal: string[];
   private readonly failing: RegExp[] = [];
   private readonly refusing: { kind: RuntimeOperation["kind"]; times: number }[] = [];
@@ -78,6 +83,11 @@ export class FakeHaproxy implements RuntimePort, ProcessPort {
     this.refusing.push({ kind, times });
   }
 
+  /** The connection is lost between the first and the second command of the next `add-server`. */
+  breakOffNextAdd(): void {
+    this.halfMade += 1;
+  }
+
   /** `haproxy -c` refuses files with a line like this, until `mend`. */
   failValidation(pattern: RegExp): void {
     this.failing.push(pattern);
@@ -87,6 +97,8 @@ export class FakeHaproxy implements RuntimePort, ProcessPort {
   mend(): void {
     this.failing.length = 0;
     this.refusing.length = 0;
+    this.halfMade = 0;
+    this.failCheck = false;
     this.failPreflight = false;
     this.failReload = false;
     this.failStart = false;
@@ -176,6 +188,14 @@ export class FakeHaproxy implements RuntimePort, ProcessPort {
     return found.sort();
   }
 
+  /** The servers that serve without ever being checked, as `backend/server`. */
+  unchecked(): readonly string[] {
+    const all = [...(this.worker?.backends ?? [])].flatMap(([backend, servers]) =>
+      [...servers].map(([name, server]) => ({ path: `${backend}/${name}`, ...server })),
+    );
+    return all.filter(({ checksOff, maintenance }) => checksOff === true && !maintenance).map(({ path }) => path);
+  }
+
   backends(): readonly string[] {
     return [...(this.worker?.backends.keys() ?? [])].sort();
   }
@@ -196,7 +216,10 @@ export class FakeHaproxy implements RuntimePort, ProcessPort {
     await this.held.get("apply");
     const worker = this.connected();
     return operations.map((operation) => {
-      const answer = this.takeRefusal(operation.kind) ?? execute(worker, operation, this.firstCheck);
+      const answer =
+        this.takeRefusal(operation.kind) ??
+        execute(worker, operation, this.firstCheck) ??
+        this.breakOff(worker, operation);
       if (operation.kind === "replace-map") this.check("process", worker.maps, new Set(worker.backends.keys()));
       return answer === undefined ? { ok: true } : { ok: false, command: summary(operation), answer };
     });
@@ -246,6 +269,9 @@ export class FakeHaproxy implements RuntimePort, ProcessPort {
   async validate(): Promise<Verdict> {
     this.journal.push("validate");
     await this.held.get("validate");
+    if (this.failCheck) {
+      throw new SluiceError("ERR_HAPROXY_CHECK_FAILED", "haproxy -c did not end", { retryable: true });
+    }
     const text = this.store.candidate ?? "";
     const missing = mapFiles(text).find((file) => !this.store.maps.has(file));
     const at = text.split("\n").findIndex((line) => this.failing.some((pattern) => pattern.test(line)));
@@ -331,6 +357,14 @@ export class FakeHaproxy implements RuntimePort, ProcessPort {
     }
   }
 
+  private breakOff(worker: Worker, operation: RuntimeOperation): string | undefined {
+    if (operation.kind !== "add-server" || this.halfMade === 0) return undefined;
+    this.halfMade -= 1;
+    const server = worker.backends.get(operation.backend)?.get(operation.server);
+    if (server !== undefined) Object.assign(server, { maintenance: true, checksOff: operation.check });
+    return "connection lost";
+  }
+
   private takeRefusal(kind: RuntimeOperation["kind"]): string | undefined {
     const found = this.refusing.find((one) => one.kind === kind && one.times > 0);
     if (found === undefined) return undefined;
@@ -370,6 +404,7 @@ function execute(worker: Worker, operation: RuntimeOperation, check: FakeServer[
   if (found === undefined) return "No such server.";
   if (operation.kind === "revive-server") {
     Object.assign(found, { maintenance: false, drain: false, weight: operation.weight });
+    if (operation.check) found.checksOff = false;
   } else if (operation.kind === "retire-server") found.maintenance = true;
   else if (operation.kind === "set-weight") found.weight = operation.weight;
   else Object.assign(found, { maintenance: operation.state === "maint", drain: false });

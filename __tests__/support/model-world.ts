@@ -44,6 +44,8 @@ interface ModelInstance {
 interface ModelService {
   readonly name: string;
   readonly instances: Map<string, ModelInstance>;
+  /** When a step last touched it, monotonic ms. */
+  changedAt: number;
   /** Since when every request has to succeed, monotonic ms; undefined while none has to. */
   expectedSince: number | undefined;
 }
@@ -73,16 +75,12 @@ const most = { services: 5, instances: 6 };
 /** A drained process answers for this long after its deregistration, not counted while no operator could notice. */
 const drainMs = 1_000;
 const clientTimeoutMs = 4_000;
-/**
- * A service that had no server and gets its first one while HAProxy is being reloaded: the new worker starts from the
- * file as it was, without it, and has it some milliseconds later.
- */
-const gainMs = 500;
+const quietMs = 300;
 
 /**
- * The catalog as it should be, the real Consul it is written to, and requests on all its services all the while. A
- * request has to succeed from shortly after the first one reached an instance that serves, until a step takes the last
- * such instance away or HAProxy is killed.
+ * The catalog as it should be, the real Consul it is written to, and requests on all its services all the while.
+ * From when on those of a service have to succeed: see `followFile`. Until when: a step takes its last serving instance away,
+ * or HAProxy is killed.
  */
 export class ModelWorld {
   readonly failures: Failure[] = [];
@@ -100,6 +98,8 @@ export class ModelWorld {
   private instanceCount = 0;
   /** HAProxy was killed and has not been said to be back. */
   private blackout = false;
+  /** The servers with a weight that the live file has. */
+  private inFile = "";
   private operatorUp = true;
   private restarting: Promise<void> = Promise.resolve();
   private requests = 0;
@@ -121,7 +121,7 @@ export class ModelWorld {
     this.template = template.file;
     this.templateText = template.text;
     this.loops = [...Array(clients).keys()].map((index) => this.client(index));
-    this.loops.push(this.drain());
+    this.loops.push(this.drain(), this.followFile());
   }
 
   /** @param template the file that a `template` step edits; it must have the line `option forwardfor` */
@@ -133,17 +133,16 @@ export class ModelWorld {
   }
 
   counts(): Counts {
-    const lines = [...this.done, this.sluice.lines()].flat();
     return {
       requests: this.requests,
       judged: this.judged,
-      reloads: lines.filter(({ event }) => event === "reloaded").length,
+      reloads: this.lines().filter(({ event }) => event === "reloaded").length,
     };
   }
 
-  /** The operator's log of its present life. */
+  /** The log of all operators so far. */
   lines(): readonly LogLine[] {
-    return this.sluice.lines();
+    return [...this.done, this.sluice.lines()].flat();
   }
 
   /** Takes all instances of the sequence before out of the catalog, and makes two services of two instances. */
@@ -276,7 +275,12 @@ export class ModelWorld {
 
   private addService(): ModelService {
     this.serviceCount += 1;
-    const service: ModelService = { name: `s${this.serviceCount}`, instances: new Map(), expectedSince: undefined };
+    const service: ModelService = {
+      name: `s${this.serviceCount}`,
+      instances: new Map(),
+      changedAt: 0,
+      expectedSince: undefined,
+    };
     this.services.push(service);
     return service;
   }
@@ -296,6 +300,7 @@ export class ModelWorld {
     const web = await startWebInstance(`${service.name}-i${this.instanceCount}`);
     const instance: ModelInstance = { web, passing: 1, warning: 1, status: "passing", maintenance: false };
     service.instances.set(web.name, instance);
+    this.expectAnew(service);
     await this.register(service, instance);
     await this.reflected(service);
   }
@@ -339,6 +344,7 @@ export class ModelWorld {
 
   /** The model has changed: without a serving instance no request has to succeed until one has. */
   private expectAnew(service: ModelService): void {
+    service.changedAt = performance.now();
     if (servingNames(service).size === 0) service.expectedSince = undefined;
   }
 
@@ -417,6 +423,27 @@ export class ModelWorld {
     }
   }
 
+  /**
+   * From when on a service has to answer: the file has one of its serving instances, and that one answered over a new
+   * connection. Before that a worker may come without it (a reload was under way when it joined), which gets it some
+   * milliseconds later or, where the operator is killed just then, once the next one has come up.
+   */
+  private async followFile(): Promise<void> {
+    while (!this.stopped) {
+      await sleep(50);
+      if (this.services.every(({ expectedSince }) => expectedSince !== undefined)) continue;
+      // Not there before the very first start.
+      const servers = await serversInFile(this.home).catch(() => []);
+      this.inFile = servers.filter((server) => !server.endsWith(" weight 0")).join("\n");
+    }
+  }
+
+  private mustAnswerFromNow(service: ModelService, by: string): boolean {
+    if (this.blackout || !servingNames(service).has(by)) return false;
+    // What the operator makes of a change of a moment ago may still be to come.
+    return performance.now() - service.changedAt > quietMs && this.inFile.includes(`${service.name}/${by}_`);
+  }
+
   private async client(index: number): Promise<void> {
     const keeps = index % 2 === 0;
     const agent = keeps ? new Agent({ keepAlive: true, maxSockets: 1 }) : new Agent({ keepAlive: false });
@@ -438,8 +465,8 @@ export class ModelWorld {
     if (misrouted || (due && answer.status !== 200)) {
       const at = `${new Date().toISOString()}, after ${Math.round(performance.now() - started)} ms`;
       this.failures.push({ service: service.name, what: answer.text, client, at });
-    } else if (answer.status === 200 && !this.blackout && service.expectedSince === undefined) {
-      if (servingNames(service).has(answer.text)) service.expectedSince = performance.now() + gainMs;
+    } else if (answer.status === 200 && service.expectedSince === undefined && client === "one-shot") {
+      if (this.mustAnswerFromNow(service, answer.text)) service.expectedSince = performance.now();
     }
   }
 }

@@ -73,8 +73,10 @@ export class World {
   readonly haproxy = new FakeHaproxy(this.journal);
   readonly store = this.haproxy.store;
   readonly catalog = new FakeCatalog(this.clock);
-  /** Ports that accept no connection. */
+  /** Ports at which nobody listens. */
   readonly refusedPorts = new Set<number>();
+  /** Ports that give no answer at all. */
+  readonly silentPorts = new Set<number>();
   readonly settings: Settings;
   /** The inputs in force, as far as anyone was told. */
   told: Inputs | undefined;
@@ -172,7 +174,12 @@ export class World {
         process: this.haproxy,
         store: this.store,
         render: stubRender,
-        probe: { accepts: async (_address, port) => !this.refusedPorts.has(port) },
+        probe: {
+          probe: async (_address, port) => {
+            if (this.refusedPorts.has(port)) return "refuses";
+            return this.silentPorts.has(port) ? "silent" : "accepts";
+          },
+        },
         clock: this.clock,
         events: this.events,
         sections: new SectionCache(),

@@ -14,7 +14,6 @@ import {
   runSluice,
   runtimeCommand,
   type SluiceHome,
-  sluiceCommand,
   sluiceHome,
 } from "./sluice.ts";
 import { registration, startWebInstance, type WebInstance } from "./web-instance.ts";
@@ -136,14 +135,7 @@ export async function bodies(home: SluiceHome, host: string, requests: number): 
   return [...found].sort();
 }
 
-/** `sluice status --json` of a home's operator; undefined where none answers. */
-export async function statusOf(home: SluiceHome): Promise<OperatorStatus | undefined> {
-  const { out } = await sluiceCommand(["status", "--json", "--settings", home.settingsFile]);
-  const status = JSON.parse(out) as OperatorStatus | { readonly error: unknown };
-  return "error" in status ? undefined : status;
-}
-
-/** `GET /v1/status` of the admin socket: the same without the start of a process. Rejects where nobody answers. */
+/** What `sluice status --json` prints, without the start of a process. Rejects where no operator answers. */
 export function statusNow(home: SluiceHome): Promise<OperatorStatus> {
   return new Promise((resolve, reject) => {
     const outgoing = request(

@@ -154,13 +154,52 @@ describe("what is there is used", () => {
   });
 
   test("the lock of a set-up that is gone is taken over", () => {
-    const checksum = spawnSync("cksum", { input: tree, encoding: "utf8" }).stdout.trim().replaceAll(" ", "-");
-    const lock = join(cache, `npm-${checksum}.lock`);
-    const gone = spawnSync("true").pid;
-    mkdirSync(lock, { recursive: true });
-    writeFileSync(join(lock, "pid"), `${gone}\n`);
+    lockedBy(spawnSync("true").pid);
     expect(setup().status).toBe(0);
     expect(readdirSync(cache).sort()).toEqual(["bin", "env"]);
+  });
+
+  test("a lock that a living process has for too long is taken over, and that is said", () => {
+    lockedBy(process.pid);
+    const { status, stderr } = setup("", { SETUP_LOCK_PATIENCE: "1" });
+    expect(status).toBe(0);
+    expect(stderr).toContain(`another set-up (process ${process.pid}) is at work; waiting`);
+    expect(stderr).toMatch(/\.lock has been held for \d+ s by process \d+, .*; taking it over/);
+    expect(readdirSync(cache).sort()).toEqual(["bin", "env"]);
+  });
+
+  test("a lock that was taken over meanwhile stays with its new owner", () => {
+    const lock = lockedBy(spawnSync("true").pid);
+    program("npm", `mkdir -p node_modules; echo ${process.pid} >"${join(lock, "pid")}"`);
+    expect(setup().status).toBe(0);
+    expect(readFileSync(join(lock, "pid"), "utf8")).toBe(`${process.pid}\n`);
+  });
+
+  test("a lock of another user's living process is waited for", async () => {
+    // Process 1 is root's; a root that runs this test becomes somebody else for it.
+    const lock = lockedBy(1);
+    const isRoot = process.getuid?.() === 0;
+    if (isRoot) spawnSync("chown", ["-R", "65534:65534", machine]);
+    const child = spawn(join(bin, "sh"), [join(tree, "docker", "setup.sh")], {
+      env: environment({}),
+      stdio: ["ignore", "ignore", "pipe"],
+      ...(isRoot && { uid: 65534, gid: 65534 }),
+    });
+    const ended = once(child, "close");
+    try {
+      let said = "";
+      child.stderr.setEncoding("utf8").on("data", (text: string) => {
+        said += text;
+      });
+      await until(() => said.includes("(process 1) is at work; waiting") || child.exitCode !== null);
+      expect(said).toContain("another set-up (process 1) is at work; waiting");
+      expect(readFileSync(join(lock, "pid"), "utf8")).toBe("1\n");
+      rmSync(lock, { recursive: true });
+      expect((await ended)[0]).toBe(0);
+    } finally {
+      child.kill("SIGTERM");
+      await ended;
+    }
   });
 });
 
@@ -235,6 +274,15 @@ function setup(argument = "", env: Record<string, string> = {}) {
 
 function environment(env: Record<string, string>): Record<string, string> {
   return { PATH: bin, XDG_CACHE_HOME: join(machine, "cache"), SETUP_SEARCH_DIRS: "", ...env };
+}
+
+/** Has the lock of the npm packages held by this process. Returns the lock's path. */
+function lockedBy(pid: number): string {
+  const checksum = spawnSync("cksum", { input: tree, encoding: "utf8" }).stdout.trim().replaceAll(" ", "-");
+  const lock = join(cache, `npm-${checksum}.lock`);
+  mkdirSync(lock, { recursive: true });
+  writeFileSync(join(lock, "pid"), `${pid}\n`);
+  return lock;
 }
 
 function program(name: string, body = ":", directory = bin): void {

@@ -12,6 +12,8 @@ export async function askOperator<T>(socketPath: string, path: string, method: "
       method,
       url: `http://sluice${path}`,
       socketPath,
+      // Without a body axios says a form is coming, which the server does not take.
+      ...(method === "POST" && { data: {} }),
       timeout: 10_000,
       maxRedirects: 0,
       proxy: false,

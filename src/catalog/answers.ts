@@ -3,25 +3,32 @@ import { z } from "zod";
 import { SluiceError } from "../support/errors.ts";
 
 const stringOrNull = z.string().nullish();
-const weight = z.number().int();
+// Not `int()`, which refuses what is beyond 2^53: Consul takes any 64 bits for a port.
+const numberOrNull = z.number().nullish();
 
-/** `GET /v1/health/service/:service` (Consul API: Health). Fields that are not used are not looked at. */
-const healthSchema = z.array(
-  z.object({
-    Node: z.object({ Node: z.string(), Address: stringOrNull, Datacenter: stringOrNull }),
-    Service: z.object({
-      ID: z.string(),
-      Service: z.string(),
-      Address: stringOrNull,
-      // Left out by Consul when it is 0.
-      Port: z.number().int().nullish(),
-      Tags: z.array(z.string()).nullish(),
-      Meta: z.record(z.string(), z.string()).nullish(),
-      Weights: z.object({ Passing: weight.nullish(), Warning: weight.nullish() }).nullish(),
-    }),
-    Checks: z.array(z.object({ CheckID: z.string(), Status: z.string(), ServiceID: stringOrNull })).nullish(),
+/** One entry of `GET /v1/health/service/:service` (Consul API: Health). Fields that are not used are not looked at. */
+const healthEntrySchema = z.object({
+  Node: z.object({ Node: z.string(), Address: stringOrNull, Datacenter: stringOrNull }),
+  Service: z.object({
+    ID: z.string(),
+    Service: z.string(),
+    Address: stringOrNull,
+    // Left out by Consul when it is 0.
+    Port: numberOrNull,
+    Tags: z.array(z.string()).nullish(),
+    Meta: z.record(z.string(), z.string()).nullish(),
+    Weights: z.object({ Passing: numberOrNull, Warning: numberOrNull }).nullish(),
   }),
-);
+  Checks: z.array(z.object({ CheckID: z.string(), Status: z.string(), ServiceID: stringOrNull })).nullish(),
+});
+
+const healthSchema = z.array(healthEntrySchema);
+const anyListSchema = z.array(z.unknown());
+/** As much of an entry that cannot be used as tells whose it is. */
+const ownerSchema = z.object({
+  Node: z.object({ Node: z.string().catch("?") }).catch({ Node: "?" }),
+  Service: z.object({ ID: z.string().catch("?"), Service: z.string().optional().catch(undefined) }).catch({ ID: "?" }),
+});
 
 /** `GET /v1/catalog/services` (Consul API: Catalog): name to the union of its instances' tags. */
 const listSchema = z.record(z.string(), z.array(z.string()).nullable());
@@ -34,14 +41,37 @@ const selfSchema = z.object({
 
 const datacentersSchema = z.array(z.string());
 
-export type HealthAnswer = z.output<typeof healthSchema>;
-export type HealthEntry = HealthAnswer[number];
+export type HealthEntry = z.output<typeof healthEntrySchema>;
+/** An entry that does not have the documented shape. */
+export interface UnusableEntry {
+  /** The service it belongs to, where that can be read. */
+  readonly service?: string;
+  /** Which entry, and what is wrong with it. */
+  readonly problem: string;
+}
+export interface HealthAnswer {
+  readonly entries: readonly HealthEntry[];
+  readonly unusable: readonly UnusableEntry[];
+}
 export type ListAnswer = z.output<typeof listSchema>;
 export type SelfAnswer = z.output<typeof selfSchema>;
 
-/** @throws SluiceError ERR_CONSUL_ANSWER_INVALID; so do the others below */
+/**
+ * The entries of an answer. One that does not have the documented shape is set aside by itself.
+ *
+ * @throws SluiceError ERR_CONSUL_ANSWER_INVALID where the answer is not a list; so do the others below
+ */
 export function parseHealth(body: unknown): HealthAnswer {
-  return check(healthSchema, body, "/health/service");
+  const whole = healthSchema.safeParse(body);
+  if (whole.success) return { entries: whole.data, unusable: [] };
+  const entries: HealthEntry[] = [];
+  const unusable: UnusableEntry[] = [];
+  for (const entry of check(anyListSchema, body, "/health/service")) {
+    const result = healthEntrySchema.safeParse(entry);
+    if (result.success) entries.push(result.data);
+    else unusable.push(describeUnusable(entry, result.error));
+  }
+  return { entries, unusable };
 }
 
 export function parseList(body: unknown): ListAnswer {
@@ -76,11 +106,31 @@ export function isFiltered(headers: IncomingHttpHeaders): boolean {
 function check<T>(schema: z.ZodType<T>, body: unknown, what: string): T {
   const result = schema.safeParse(body);
   if (result.success) return result.data;
-  // The first problem says enough: a long answer of a wrong shape has thousands.
-  const [problem = "", where = ""] = z.prettifyError(result.error).split("\n");
-  throw new SluiceError(
+  throw invalidShape(what, firstProblem(result.error));
+}
+
+/** @returns ERR_CONSUL_ANSWER_INVALID */
+export function invalidShape(what: string, problem: string): SluiceError {
+  return new SluiceError(
     "ERR_CONSUL_ANSWER_INVALID",
-    `Consul's answer to ${what} does not have the documented shape: ${problem.replace(/^\P{L}+/u, "")}${where.startsWith("  ") ? ` ${where.trim().replace(/^\P{L}+/u, "")}` : ""}`,
+    `Consul's answer to ${what} does not have the documented shape: ${problem}`,
     { retryable: true },
   );
+}
+
+function describeUnusable(entry: unknown, error: z.ZodError): UnusableEntry {
+  const owner = ownerSchema.safeParse(entry);
+  if (!owner.success) return { problem: firstProblem(error) };
+  const { Node: node, Service: service } = owner.data;
+  return {
+    ...(service.Service === undefined ? {} : { service: service.Service }),
+    problem: `${JSON.stringify(`${node.Node}/${service.ID}`)}: ${firstProblem(error)}`,
+  };
+}
+
+/** It says enough: a long answer of a wrong shape has thousands. */
+function firstProblem(error: z.ZodError): string {
+  const [problem = "", where = ""] = z.prettifyError(error).split("\n");
+  const place = where.startsWith("  ") ? ` ${where.trim().replace(/^\P{L}+/u, "")}` : "";
+  return `${problem.replace(/^\P{L}+/u, "")}${place}`;
 }

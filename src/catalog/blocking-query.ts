@@ -4,7 +4,7 @@ import { SluiceError, toSluiceError } from "../support/errors.ts";
 import type { Logger } from "../support/logger.ts";
 import { indexOf, isFiltered } from "./answers.ts";
 import type { ConsulAnswer, ConsulClient, ConsulRequest } from "./consul-client.ts";
-import { isDefiniteRefusal, refusalDetails } from "./refusal.ts";
+import { isDefiniteRefusal, isTurnedAway, refusalDetails } from "./refusal.ts";
 import { TokenBucket } from "./token-bucket.ts";
 
 /** How long the servers hold a request while they have no leader: `rpc_hold_timeout`, Consul's default. */
@@ -22,6 +22,11 @@ const localBackoff: BackoffPolicy = { baseMs: 50, maxMs: 500 };
 const remoteBackoff: BackoffPolicy = { baseMs: 100, maxMs: 10_000 };
 /** A request that is refused for what it is will not be answered soon. */
 const refusalBackoff: BackoffPolicy = { baseMs: 1_000, maxMs: 30_000 };
+/** A token without rights or a limit that is reached: hundreds of watches meet it at the same moment. */
+const turnedAwayBackoff: BackoffPolicy = { baseMs: 500, maxMs: 5_000 };
+
+const refillReason =
+  "Consul's index went back and less is listed than before: its catalog was lost or restored, and may fill again";
 
 export interface BlockingQueryOptions<T> {
   /** For logs and status. */
@@ -44,6 +49,13 @@ export interface BlockingQueryOptions<T> {
   readonly vanished?: (previous: T, next: T) => boolean;
   /** That second read; true when it agrees, else why the value is not to be believed. */
   readonly confirm?: (signal: AbortSignal) => Promise<true | string>;
+  /**
+   * For a value made of parts: what of `outstanding` an answer lacks, undefined where it has all of it. With `join` it
+   * says what to believe while a catalog that lost its data may fill again. Left out: the answer as it is.
+   */
+  readonly missing?: (outstanding: T, answered: T) => T | undefined;
+  /** The answer with the missing parts beside its own. */
+  readonly join?: (answered: T, missing: T) => T;
   /** A good answer that is believed. Called in the same turn in which its last byte arrived. */
   readonly onValue: (value: T, answer: AnswerNote) => void;
   /** Freshness changed without a new value: stale with a reason, or (undefined) fresh again. */
@@ -55,6 +67,8 @@ export interface BlockingQueryOptions<T> {
 export interface AnswerNote {
   /** False when the value says the same as the one before. */
   readonly changed: boolean;
+  /** Why the value is stale all the same; left out: it is fresh. */
+  readonly reason?: string;
   /** Monotonic ms at which the answer had arrived. */
   readonly answeredAt: number;
 }
@@ -79,6 +93,7 @@ export interface WatchStatus {
  *                              │ same, but early      ─▶ read once without index
  *                              │ same, other body     ─▶ rights changed, not the catalog: keep the value, stale
  *                              ▼ higher
+ *                            went back a short while ago? ─▶ what is missing may come again: keep it beside, stale
  *                            all gone? ─▶ believed only when a second read agrees ─▶ value
  */
 export class BlockingQuery<T> {
@@ -93,6 +108,8 @@ export class BlockingQuery<T> {
   /** The last one that was believed. */
   private believed: T | undefined;
   private wentBackAt: number | undefined;
+  /** What was believed when the index went back, less what was answered since. */
+  private outstanding: T | undefined;
   private held = false;
   private earlyAnswers = 0;
   private failures = 0;
@@ -140,7 +157,7 @@ export class BlockingQuery<T> {
     };
   }
 
-  /** Ms for which an empty answer is not to be believed, because the index went back a short while ago; 0: believe it. */
+  /** Ms for which it is not to be believed that something is gone, because the index went back a short while ago; 0: believe it. */
   refillLeftMs(): number {
     if (this.wentBackAt === undefined) return 0;
     return Math.max(0, this.wentBackAt + refillMs - this.options.clock.now());
@@ -202,6 +219,7 @@ export class BlockingQuery<T> {
       const change = { watch: name, from: this.seen.toString(), to: index.toString() };
       logger.info(change, "Consul's index does not go on; reading anew");
       this.wentBackAt = clock.now();
+      this.outstanding = this.believed;
     }
     this.lost = false;
     this.index = 0n;
@@ -238,6 +256,7 @@ export class BlockingQuery<T> {
 
   private settle(value: T, answeredAt: number, signal: AbortSignal): Promise<void> | undefined {
     const { vanished } = this.options;
+    if (this.outstanding !== undefined && this.keepMissing(this.outstanding, value, answeredAt)) return undefined;
     if (this.believed !== undefined && vanished?.(this.believed, value) === true) {
       return this.doubt(value, answeredAt, signal);
     }
@@ -245,12 +264,31 @@ export class BlockingQuery<T> {
     return undefined;
   }
 
+  /**
+   * While a catalog may fill again, keeps what an answer lacks beside it. What was answered and then left is gone.
+   *
+   * @returns false where nothing is missing any more, or the time to wait for it is over
+   */
+  private keepMissing(outstanding: T, value: T, answeredAt: number): boolean {
+    const { missing, join, same, onValue } = this.options;
+    this.outstanding = this.refillLeftMs() > 0 ? missing?.(outstanding, value) : undefined;
+    if (this.outstanding === undefined || join === undefined) return false;
+    this.held = true;
+    const joined = join(value, this.outstanding);
+    if (this.believed !== undefined && same(this.believed, joined)) {
+      this.setStale(refillReason);
+      return true;
+    }
+    this.believed = joined;
+    this.noteStale(refillReason);
+    onValue(joined, { changed: true, answeredAt, reason: refillReason });
+    return true;
+  }
+
   private async doubt(value: T, answeredAt: number, signal: AbortSignal): Promise<void> {
     this.held = true;
     if (this.refillLeftMs() > 0) {
-      this.setStale(
-        "Consul's index went back and nothing is listed: its catalog was lost or restored, and may fill again",
-      );
+      this.setStale(refillReason);
       return;
     }
     const confirmed = (await this.options.confirm?.(signal)) ?? true;
@@ -277,17 +315,21 @@ export class BlockingQuery<T> {
     throw new SluiceError(
       "ERR_CONSUL_ANSWER_INVALID",
       `Consul's answer to ${this.options.request.path} has no index, which is how it says that it has no data`,
-      { retryable: true },
+      { retryable: true, details: { noData: true } },
     );
   }
 
   private setStale(reason: string): void {
     if (this.staleReason === reason) return;
+    this.noteStale(reason);
+    this.options.onFreshness(reason);
+  }
+
+  private noteStale(reason: string): void {
     if (this.staleReason === undefined) {
       this.options.logger.warn({ watch: this.options.name, reason }, "keeping the last good answer of Consul");
     }
     this.staleReason = reason;
-    this.options.onFreshness(reason);
   }
 
   private async recover(error: SluiceError, signal: AbortSignal): Promise<void> {
@@ -296,7 +338,7 @@ export class BlockingQuery<T> {
     if (error.code === "ERR_CONSUL_UNREACHABLE" || (refusalDetails(error).status ?? 0) >= 500) this.lost = true;
     this.setStale(error.message);
     this.options.onFailure?.(error);
-    const policy = isDefiniteRefusal(error) ? refusalBackoff : this.policy();
+    const policy = isDefiniteRefusal(error) ? refusalBackoff : isTurnedAway(error) ? turnedAwayBackoff : this.policy();
     const waitMs = Math.max(
       backoffMs(policy, this.failures, this.options.random),
       refusalDetails(error).retryAfterMs ?? 0,

@@ -9,7 +9,7 @@ import { type Budget, shareConnections } from "./budget.ts";
 import { ConsulClient } from "./consul-client.ts";
 import { ListWatch } from "./list-watch.ts";
 import { isDefiniteRefusal } from "./refusal.ts";
-import { type Expose, selectNames } from "./selection.ts";
+import { type Expose, type ServiceList, selectNames } from "./selection.ts";
 import { serviceKeyString } from "./service-key.ts";
 import { ServiceWatch } from "./service-watch.ts";
 import { Slots } from "./slots.ts";
@@ -17,7 +17,7 @@ import type { CatalogService, ServiceKey, Snapshot } from "./types.ts";
 
 /** Changes of freshness come in crowds, when Consul goes or returns, and no traffic waits for them. */
 const freshnessDelayMs = 25;
-/** How soon a vanished name is asked about again while a second read still finds instances of it. */
+/** How soon a name that is to go is asked about again while a second read says otherwise. */
 const askAgainMs = 10_000;
 
 export interface ConsulCatalogOptions {
@@ -50,8 +50,8 @@ interface Watched {
   readonly id: string;
   readonly watch: ServiceWatch;
   readonly life: AbortController;
-  /** Runs while the list lacks the name and a second read has not agreed yet. */
-  vanishing?: AbortController;
+  /** Runs while the lists do not select the name and a second read has not agreed yet. */
+  leaving?: AbortController;
 }
 
 /**
@@ -69,7 +69,11 @@ export class ConsulCatalog {
   private readonly unanswered = new Set<string>();
   private readonly tasks = new Set<Promise<void>>();
   private unselected: ReadonlySet<string> = new Set();
+  /** Names that a second read found gone, and the list that still had them: a younger one may be right again. */
+  private readonly gone = new Map<string, ServiceList>();
   private beyondBudget: readonly string[] = [];
+  /** Undefined where it has to be gathered anew. */
+  private unwatched: ReadonlySet<string> | undefined;
   private expose: Expose;
   private budget: Budget;
   private reads: Slots;
@@ -176,18 +180,14 @@ export class ConsulCatalog {
 
     const names = selectNames(list, byMeta, this.expose);
     const wanted = new Set(names);
-    let changed = lost;
-    for (const entry of [...this.watched.values()]) {
+    for (const entry of this.watched.values()) {
       if (wanted.has(entry.name)) {
-        entry.vanishing?.abort();
-        delete entry.vanishing;
-      } else if (list.has(entry.name)) {
-        this.forget(entry);
-        changed = true;
-      } else if (entry.vanishing === undefined) {
-        const vanishing = new AbortController();
-        entry.vanishing = vanishing;
-        this.start(this.followVanished(entry, vanishing.signal));
+        entry.leaving?.abort();
+        delete entry.leaving;
+      } else if (entry.leaving === undefined) {
+        const leaving = new AbortController();
+        entry.leaving = leaving;
+        this.start(this.followLeaving(entry, leaving.signal));
       }
     }
     const beyond: string[] = [];
@@ -197,8 +197,10 @@ export class ConsulCatalog {
       if (this.watched.size < most) this.watch(name, datacenter);
       else beyond.push(name);
     }
+    const moved =
+      beyond.length !== this.beyondBudget.length || beyond.some((name, at) => name !== this.beyondBudget[at]);
     this.reportBeyond(beyond, names.length);
-    changed = this.noteUnselected([...list.keys()], wanted, datacenter) || changed || !this.selected;
+    const changed = this.noteUnselected(list, wanted, datacenter) || moved || lost || !this.selected;
     this.selected = true;
     if (changed) this.publish(answeredAt);
   }
@@ -218,7 +220,7 @@ export class ConsulCatalog {
       random: this.random,
       onChange: (service, answeredAt) => {
         if (life.signal.aborted) return;
-        this.unanswered.delete(name);
+        if (this.unanswered.delete(name)) this.unwatched = undefined;
         this.services.set(id, service);
         this.publish(answeredAt);
       },
@@ -230,11 +232,12 @@ export class ConsulCatalog {
     });
     this.watched.set(name, { name, id, watch, life });
     this.unanswered.add(name);
+    this.unwatched = undefined;
     this.start(watch.run(life.signal));
   }
 
   private stop(entry: Watched): void {
-    entry.vanishing?.abort();
+    entry.leaving?.abort();
     entry.life.abort();
   }
 
@@ -242,19 +245,27 @@ export class ConsulCatalog {
     this.stop(entry);
     this.watched.delete(entry.name);
     this.unanswered.delete(entry.name);
+    this.unwatched = undefined;
     this.services.delete(entry.id);
   }
 
-  /** The list lacks the name: its service goes once a second read agrees that it has no instance. */
-  private async followVanished(entry: Watched, signal: AbortSignal): Promise<void> {
+  /**
+   * The lists do not select the name: its service goes once a second read agrees that it has no instance, or, while it
+   * is listed, that none of its instances is exposed. Never while a list may still fill again.
+   */
+  private async followLeaving(entry: Watched, signal: AbortSignal): Promise<void> {
     const { clock } = this.options;
     for (let failures = 0; !signal.aborted; ) {
       try {
-        const refillMs = this.lists.refillLeftMs();
-        if (refillMs > 0) await clock.sleep(refillMs, signal);
-        if ((await entry.watch.confirmEmpty(signal)) === true) {
-          signal.throwIfAborted();
-          this.drop(entry);
+        for (let leftMs = this.lists.refillLeftMs(); leftMs > 0; leftMs = this.lists.refillLeftMs()) {
+          await clock.sleep(leftMs, signal);
+        }
+        const found = await entry.watch.confirmExposure(this.lists.knowsMeta(), signal);
+        signal.throwIfAborted();
+        const listed = this.lists.list()?.has(entry.name) === true;
+        // An answer that came while this read was under way may tell of a catalog that has to fill again.
+        if (this.lists.refillLeftMs() === 0 && (found === "gone" || (found === "not-exposed" && listed))) {
+          this.drop(entry, found === "gone");
           return;
         }
         failures = 0;
@@ -263,7 +274,7 @@ export class ConsulCatalog {
         if (signal.aborted) return;
         if (isDefiniteRefusal(toSluiceError(thrown)) && entry.watch.service()?.instances.length === 0) {
           // Consul could never be asked for this name: the list is all there is to go by.
-          this.drop(entry);
+          this.drop(entry, false);
           return;
         }
         const policy = { baseMs: 100, maxMs: askAgainMs };
@@ -273,14 +284,21 @@ export class ConsulCatalog {
     }
   }
 
-  private drop(entry: Watched): void {
+  private drop(entry: Watched, gone: boolean): void {
     this.forget(entry);
+    const list = this.lists.list();
+    if (gone && list?.has(entry.name)) this.gone.set(entry.name, list);
     // Its connection is free for a service beyond the budget.
     this.select(this.options.clock.now(), true);
   }
 
-  private noteUnselected(listed: readonly string[], wanted: ReadonlySet<string>, datacenter: string): boolean {
-    const keys = listed.filter((name) => !wanted.has(name)).map((name) => serviceKeyString({ datacenter, name }));
+  private noteUnselected(list: ServiceList, wanted: ReadonlySet<string>, datacenter: string): boolean {
+    for (const [name, seen] of this.gone) if (seen !== list || wanted.has(name)) this.gone.delete(name);
+    const keys: string[] = [];
+    for (const name of list.keys()) {
+      if (wanted.has(name) || this.watched.has(name) || this.gone.has(name)) continue;
+      keys.push(serviceKeyString({ datacenter, name }));
+    }
     if (keys.length === this.unselected.size && keys.every((key) => this.unselected.has(key))) return false;
     this.unselected = new Set(keys);
     return true;
@@ -289,6 +307,7 @@ export class ConsulCatalog {
   private reportBeyond(beyond: readonly string[], selected: number): void {
     const before = this.beyondBudget;
     this.beyondBudget = beyond;
+    this.unwatched = undefined;
     if (beyond.length === 0 || before.length > 0) return;
     const { watches, source } = this.budget;
     const limit = source === "setting" ? "consul.connections" : "the agent's limits.http_max_conns_per_client";
@@ -296,6 +315,16 @@ export class ConsulCatalog {
       { code: "ERR_CONSUL_TOO_MANY_WATCHES", selected, watches, beyond: beyond.length, first: beyond.slice(0, 10) },
       `${selected} services are selected and ${limit} allows ${watches} watches: ${beyond.length} services are not balanced. Raise limits.http_max_conns_per_client in the agent's configuration, and consul.connections where it is set`,
     );
+  }
+
+  /** Kept between two changes, for it may be long and every answer comes by here. */
+  private gatherUnwatched(): ReadonlySet<string> {
+    const { datacenter } = this;
+    if (datacenter === undefined) return new Set();
+    this.unwatched ??= new Set(
+      [...this.beyondBudget, ...this.unanswered].map((name) => serviceKeyString({ datacenter, name })),
+    );
+    return this.unwatched;
   }
 
   private publishSoon(): void {
@@ -310,6 +339,7 @@ export class ConsulCatalog {
     const snapshot: Snapshot = {
       services: new Map(this.services),
       unselected: this.unselected,
+      unwatched: this.gatherUnwatched(),
       sequence: (this.snapshot?.sequence ?? 0) + 1,
       takenAt: this.options.clock.wall(),
       answeredAt,

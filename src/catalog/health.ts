@@ -1,7 +1,30 @@
-import type { HealthAnswer, HealthEntry } from "./answers.ts";
+import { type HealthEntry, invalidShape, parseHealth } from "./answers.ts";
 import type { Health, Instance, ServiceKey } from "./types.ts";
 
 const maxWeight = 65_535;
+
+/** The instances that an answer names, and what is wrong with those of its entries that cannot be used. */
+export interface ReadInstances {
+  readonly instances: readonly Instance[];
+  readonly unusable: readonly string[];
+}
+
+/**
+ * The instances of one service out of the body of an answer. An entry that cannot be used costs only itself.
+ *
+ * @param previous as in `normaliseInstances`
+ * @throws SluiceError ERR_CONSUL_ANSWER_INVALID where the body is not a list of entries, or none of them can be used:
+ *   that tells nothing of how many instances there are
+ */
+export function readInstances(body: unknown, key: ServiceKey, previous?: readonly Instance[]): ReadInstances {
+  const answer = parseHealth(body);
+  const instances = normaliseInstances(answer.entries, key, previous);
+  if (answer.unusable.length === 0) return { instances, unusable: [] };
+  const own = answer.unusable.filter(({ service }) => service === undefined || service === key.name);
+  const [first] = own;
+  if (first !== undefined && instances.length === 0) throw invalidShape("/health/service", first.problem);
+  return { instances, unusable: own.map(({ problem }) => problem) };
+}
 
 /**
  * The instances of one service out of Consul's answer. Consul looks names up without regard to case, so those of
@@ -11,7 +34,7 @@ const maxWeight = 65_535;
  * @returns sorted by node, then id
  */
 export function normaliseInstances(
-  answer: HealthAnswer,
+  answer: readonly HealthEntry[],
   key: ServiceKey,
   previous: readonly Instance[] = [],
 ): readonly Instance[] {
@@ -76,13 +99,28 @@ export function sameInstance(a: Instance, b: Instance): boolean {
   );
 }
 
+/** The instances of `outstanding` that are not among `answered`; undefined where there is none. */
+export function missingInstances(
+  outstanding: readonly Instance[],
+  answered: readonly Instance[],
+): readonly Instance[] | undefined {
+  const found = new Set(answered.map(identity));
+  const missing = outstanding.filter((instance) => !found.has(identity(instance)));
+  return missing.length === 0 ? undefined : missing;
+}
+
+/** Both in their order; no instance is in the one and the other. */
+export function joinInstances(answered: readonly Instance[], missing: readonly Instance[]): readonly Instance[] {
+  return [...answered, ...missing].sort(byIdentity);
+}
+
 /** Order of code units: the same on every machine and in every locale. */
 export function compare(a: string, b: string): number {
   return a < b ? -1 : a > b ? 1 : 0;
 }
 
 function clampWeight(weight: number | null | undefined): number {
-  return Math.min(maxWeight, Math.max(0, weight ?? 1));
+  return Math.min(maxWeight, Math.max(0, Math.trunc(weight ?? 1)));
 }
 
 function identity(instance: Instance): string {

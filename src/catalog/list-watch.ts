@@ -101,9 +101,15 @@ export class ListWatch {
     return this.metaRunning ? 2 : 1;
   }
 
-  /** As `BlockingQuery.refillLeftMs`, of the list. */
+  /** Whether the agent tells which services a meta key selects. */
+  knowsMeta(): boolean {
+    const names = this.metaQuery.value();
+    return names !== undefined && names !== "unfiltered";
+  }
+
+  /** As `BlockingQuery.refillLeftMs`, of the list that has longer to go. */
   refillLeftMs(): number {
-    return this.query.refillLeftMs();
+    return Math.max(this.query.refillLeftMs(), this.metaQuery.refillLeftMs());
   }
 
   waitingFor(expose: Expose): readonly string[] {

@@ -3,15 +3,13 @@ import { type Clock, systemClock } from "../support/clock.ts";
 import { toSluiceError } from "../support/errors.ts";
 import { type Logger, silentLogger } from "../support/logger.ts";
 import { datacenterOf } from "./agent-facts.ts";
-import { parseHealth, parseList } from "./answers.ts";
+import { parseList } from "./answers.ts";
 import { plainDeadlineMs } from "./blocking-query.ts";
 import { ConsulClient, type ConsulRequest } from "./consul-client.ts";
-import { normaliseInstances } from "./health.ts";
-import { isDefiniteRefusal } from "./refusal.ts";
+import { readInstances } from "./health.ts";
 import {
   type Expose,
   healthRequest,
-  isOddName,
   listRequest,
   metaListRequest,
   namesByMeta,
@@ -19,6 +17,7 @@ import {
   selectNames,
 } from "./selection.ts";
 import { serviceKeyString } from "./service-key.ts";
+import { isOwnFault } from "./service-watch.ts";
 import type { CatalogService, ServiceKey, Snapshot } from "./types.ts";
 
 const connections = 6;
@@ -61,6 +60,7 @@ export async function readSnapshotOnce(
     return {
       services: new Map(names.flatMap((name) => entryOf(services, serviceKeyString({ datacenter, name })))),
       unselected: new Set(unselected.map((name) => serviceKeyString({ datacenter, name }))),
+      unwatched: new Set(),
       sequence: 1,
       takenAt: clock.wall(),
       answeredAt: clock.now(),
@@ -86,12 +86,13 @@ async function readByMeta(ask: Ask, signal: AbortSignal): Promise<ReadonlySet<st
 
 async function readService(ask: Ask, key: ServiceKey, clock: Clock): Promise<CatalogService> {
   try {
-    const instances = normaliseInstances(parseHealth((await ask(healthRequest(key.name))).body), key);
+    const { instances } = readInstances((await ask(healthRequest(key.name))).body, key);
     return { key, instances, freshness: { asOf: clock.wall(), stale: false } };
   } catch (thrown) {
     const error = toSluiceError(thrown);
-    if (!isDefiniteRefusal(error) || !isOddName(key.name)) throw thrown;
-    return { key, instances: [], freshness: { asOf: clock.wall(), stale: true, reason: error.message } };
+    if (!isOwnFault(error, key.name)) throw thrown;
+    const freshness = { asOf: clock.wall(), stale: true, reason: error.message, unanswered: true };
+    return { key, instances: [], freshness };
   }
 }
 

@@ -40,6 +40,19 @@ export function isDefiniteRefusal(error: SluiceError): boolean {
   return status !== undefined && ((status >= 300 && status < 400) || [400, 404, 405, 414, 431].includes(status));
 }
 
+/**
+ * Whether Consul does not let this token, or this many requests, through right now: a storm of retries would only make
+ * that worse.
+ */
+export function isTurnedAway(error: SluiceError): boolean {
+  return [401, 403, 429].includes(refusalDetails(error).status ?? 0);
+}
+
+/** Whether there was an answer that nothing can be read from, as opposed to a Consul that says it has no data yet. */
+export function isUnusableAnswer(error: SluiceError): boolean {
+  return error.code === "ERR_CONSUL_ANSWER_INVALID" && error.details["noData"] !== true;
+}
+
 function said(status: number, body: unknown): string {
   if (status >= 300 && status < 400) return ": a redirect, which is not followed";
   const text = typeof body === "string" || Buffer.isBuffer(body) ? body.toString() : "";

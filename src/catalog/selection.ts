@@ -2,6 +2,7 @@ import type { Settings } from "../settings/schema.ts";
 import type { ListAnswer } from "./answers.ts";
 import { type ConsulRequest, pathSegment } from "./consul-client.ts";
 import { compare } from "./health.ts";
+import type { Instance } from "./types.ts";
 
 export type Expose = Settings["services"]["expose"];
 
@@ -61,6 +62,13 @@ export function selectNames(list: ServiceList, byMeta: ReadonlySet<string>, expo
     if (name !== "consul" && (expose === "all" || byTag || byMeta.has(name))) selected.push(name);
   }
   return selected;
+}
+
+/** Whether an instance asks for its service to be exposed. */
+export function exposes(instance: Instance, byMeta: boolean): boolean {
+  return (
+    instance.tags.some(isExposingTag) || (byMeta && exposedMetaKeys.some((key) => Object.hasOwn(instance.meta, key)))
+  );
 }
 
 /**

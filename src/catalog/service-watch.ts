@@ -1,12 +1,13 @@
 import type { Settings } from "../settings/schema.ts";
 import type { Clock } from "../support/clock.ts";
+import type { SluiceError } from "../support/errors.ts";
 import type { Logger } from "../support/logger.ts";
-import { indexOf, isFiltered, parseHealth } from "./answers.ts";
+import { indexOf, isFiltered } from "./answers.ts";
 import { BlockingQuery, plainDeadlineMs, type WatchStatus } from "./blocking-query.ts";
 import type { ConsulClient } from "./consul-client.ts";
-import { normaliseInstances, sameInstance } from "./health.ts";
-import { isDefiniteRefusal } from "./refusal.ts";
-import { healthRequest, isOddName, plainHealthRequest } from "./selection.ts";
+import { joinInstances, missingInstances, readInstances, sameInstance } from "./health.ts";
+import { isDefiniteRefusal, isUnusableAnswer } from "./refusal.ts";
+import { exposes, healthRequest, isOddName, plainHealthRequest } from "./selection.ts";
 import type { Slots } from "./slots.ts";
 import type { CatalogService, Instance, ServiceKey } from "./types.ts";
 
@@ -30,6 +31,8 @@ export class ServiceWatch {
   private readonly options: ServiceWatchOptions;
   private readonly query: BlockingQuery<readonly Instance[]>;
   private current: CatalogService | undefined;
+  /** Some entries of the last answer could not be used, and that was said. */
+  private complained = false;
 
   constructor(options: ServiceWatchOptions) {
     this.options = options;
@@ -43,20 +46,24 @@ export class ServiceWatch {
       waitMs: settings.wait,
       // Not `passing`: it hides maintenance. Default consistency: the leader's word, or the agent's streaming view.
       request: healthRequest(key.name),
-      parse: (body, previous) => normaliseInstances(parseHealth(body), key, previous),
+      parse: (body, previous) => this.read(body, previous),
       same: sameInstances,
       vanished: (previous, next) => previous.length > 0 && next.length === 0,
       confirm: (signal) => this.confirmEmpty(signal),
-      onValue: (instances, { changed, answeredAt }) => {
+      missing: missingInstances,
+      join: joinInstances,
+      onValue: (instances, { changed, answeredAt, reason }) => {
         if (!changed && this.current !== undefined) return;
-        this.current = { key, instances, freshness: { asOf: clock.wall(), stale: false } };
+        const asOf = clock.wall();
+        const freshness = reason === undefined ? { asOf, stale: false } : { asOf, stale: true, reason };
+        this.current = { key, instances, freshness };
         options.onChange(this.current, answeredAt);
       },
       onFreshness: (reason) => this.freshen(reason),
       onFailure: (error) => {
-        if (this.current !== undefined || !isDefiniteRefusal(error) || !isOddName(key.name)) return;
-        // Consul took this name and cannot be asked for it: it must not keep all others waiting.
-        this.current = { key, instances: [], freshness: { asOf: clock.wall(), stale: true, reason: error.message } };
+        if (this.current !== undefined || !isOwnFault(error, key.name)) return;
+        const freshness = { asOf: clock.wall(), stale: true, reason: error.message, unanswered: true };
+        this.current = { key, instances: [], freshness };
         options.onChange(this.current, clock.now());
       },
     });
@@ -80,29 +87,75 @@ export class ServiceWatch {
    * Asks a second time, and never the streaming view, whether the service has no instance.
    *
    * @returns true, or why that is not to be believed
-   * @throws SluiceError as `ConsulClient.get` and `parseHealth`
+   * @throws SluiceError as `ConsulClient.get` and `readInstances`
    */
   async confirmEmpty(signal: AbortSignal): Promise<true | string> {
+    const found = await this.look(signal);
+    if (typeof found === "string") return found;
+    return found.length === 0 || `Consul said that no instance is left, and a second read lists ${found.length}`;
+  }
+
+  /**
+   * Asks whether the service is still there and exposed, for the lists alone do not tell: they answer one after the
+   * other, and the one by meta may have lost a service that is gone before the other does.
+   *
+   * @param byMeta whether a meta key exposes a service, beside its tags
+   * @throws SluiceError as `ConsulClient.get` and `readInstances`
+   */
+  async confirmExposure(byMeta: boolean, signal: AbortSignal): Promise<"gone" | "exposed" | "not-exposed" | "unknown"> {
+    const found = await this.look(signal);
+    if (typeof found === "string") return "unknown";
+    if (found.length === 0) return "gone";
+    return found.some((instance) => exposes(instance, byMeta)) ? "exposed" : "not-exposed";
+  }
+
+  /** The instances, or why Consul's word that there are none is not to be believed. */
+  private async look(signal: AbortSignal): Promise<readonly Instance[] | string> {
     const { key, client, reads } = this.options;
     const request = plainHealthRequest(key.name);
     const answer = await reads.run(() => client.get(request, { signal, deadlineMs: plainDeadlineMs }), signal);
-    const left = normaliseInstances(parseHealth(answer.body), key).length;
-    if (left > 0) return `Consul said that no instance is left, and a second read lists ${left}`;
+    const { instances } = readInstances(answer.body, key);
+    if (instances.length > 0) return instances;
     if (isFiltered(answer.headers))
       return "Consul lists no instance and says that ACLs filter its answer: check consul.token";
     if (indexOf(answer.headers) === undefined)
       return "Consul lists no instance and its answer has no index: it has no data";
-    return true;
+    return instances;
+  }
+
+  private read(body: unknown, previous: readonly Instance[] | undefined): readonly Instance[] {
+    const { instances, unusable } = readInstances(body, this.options.key, previous);
+    const [first] = unusable;
+    if (first !== undefined && !this.complained) {
+      this.options.logger.warn(
+        { service: this.options.key.name, count: unusable.length, first },
+        "instances are left out because Consul's entry of them does not have the documented shape; register them anew",
+      );
+    }
+    this.complained = first !== undefined;
+    return instances;
   }
 
   private freshen(reason: string | undefined): void {
     if (this.current === undefined || (reason === undefined && !this.current.freshness.stale)) return;
     const { clock, onFreshness } = this.options;
     const asOf = reason === undefined ? clock.wall() : (this.status().lastGoodAt ?? this.current.freshness.asOf);
-    const freshness = reason === undefined ? { asOf, stale: false } : { asOf, stale: true, reason };
+    const { unanswered } = this.current.freshness;
+    const freshness =
+      reason === undefined
+        ? { asOf, stale: false }
+        : { asOf, stale: true, reason, ...(unanswered === undefined ? {} : { unanswered }) };
     this.current = { ...this.current, freshness };
     onFreshness(this.current);
   }
+}
+
+/**
+ * Whether a failure is the service's own, so that it must not keep all others waiting: Consul took a name that it
+ * cannot be asked for, or what it answers for this one cannot be read.
+ */
+export function isOwnFault(error: SluiceError, name: string): boolean {
+  return isUnusableAnswer(error) || (isDefiniteRefusal(error) && isOddName(name));
 }
 
 function sameInstances(a: readonly Instance[], b: readonly Instance[]): boolean {

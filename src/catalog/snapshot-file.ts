@@ -21,12 +21,20 @@ const instanceSchema = z.object({
   node: z.string(),
   id: z.string(),
   address: z.string(),
-  port: z.number().int(),
+  // Any number: what no port can be is for routing to refuse, as it is when it comes from Consul.
+  port: z.number(),
   tags: z.array(z.string()).default([]),
   meta: z.record(z.string(), z.string()).default({}),
   weights: z.object({ passing: weight, warning: weight }).default({ passing: 1, warning: 1 }),
   health: z.enum(["passing", "warning", "critical", "maintenance"]),
   nodeHealthOnly: z.boolean().exactOptional(),
+});
+
+const freshnessSchema = z.object({
+  asOf: z.number(),
+  stale: z.boolean(),
+  reason: z.string().exactOptional(),
+  unanswered: z.boolean().exactOptional(),
 });
 
 const snapshotSchema = z.object({
@@ -37,10 +45,11 @@ const snapshotSchema = z.object({
     z.object({
       key: keySchema,
       instances: z.array(instanceSchema),
-      freshness: z.object({ asOf: z.number(), stale: z.boolean(), reason: z.string().exactOptional() }).exactOptional(),
+      freshness: freshnessSchema.exactOptional(),
     }),
   ),
   unselected: z.array(z.string()).default([]),
+  unwatched: z.array(z.string()).default([]),
 });
 
 /** A snapshot as plain data for a file. What holds for one process only, its sequence and its monotonic time, is left out. */
@@ -55,6 +64,7 @@ export function snapshotToJson(snapshot: Snapshot): object {
       freshness,
     })),
     unselected: [...snapshot.unselected].sort(compare),
+    unwatched: [...snapshot.unwatched].sort(compare),
   };
 }
 
@@ -71,7 +81,7 @@ export function parseSnapshot(json: unknown): Snapshot {
       cause: parsed.error,
     });
   }
-  const { takenAt, services, unselected } = parsed.data;
+  const { takenAt, services, unselected, unwatched } = parsed.data;
   const entries = services.map(({ key, instances, freshness }): [string, CatalogService] => [
     serviceKeyString(key),
     {
@@ -83,6 +93,7 @@ export function parseSnapshot(json: unknown): Snapshot {
   return {
     services: new Map(entries.sort(([a], [b]) => compare(a, b))),
     unselected: new Set(unselected),
+    unwatched: new Set(unwatched),
     sequence: 0,
     takenAt,
     answeredAt: 0,

@@ -18,7 +18,7 @@ export interface Instance {
   readonly service: ServiceKey;
   /** `Service.Address`, or the node's address where that is empty. Any string: routing decides whether it can be used. */
   readonly address: string;
-  /** As Consul has it: may be 0, negative or above 65535. */
+  /** As Consul has it: may be 0, negative, above 65535, or no whole number. */
   readonly port: number;
   /** Sorted. */
   readonly tags: readonly string[];
@@ -41,6 +41,11 @@ export interface Freshness {
   /** True while Consul cannot be asked or contradicts itself: the instances are the last good ones. */
   readonly stale: boolean;
   readonly reason?: string;
+  /**
+   * True where no answer could be used so far: the catalog knows of no instance, and those that are here all the same
+   * were accepted earlier. Else left out.
+   */
+  readonly unanswered?: boolean;
 }
 
 export interface CatalogService {
@@ -55,9 +60,14 @@ export interface Snapshot {
   readonly services: ReadonlyMap<string, CatalogService>;
   /**
    * Key strings of the services that the catalog lists and that are not selected. A service that is neither here nor
-   * in `services` is one the catalog does not list at all, or one beyond the connection budget.
+   * in `services` nor in `unwatched` is one the catalog does not list at all.
    */
   readonly unselected: ReadonlySet<string>;
+  /**
+   * Key strings of the selected services of which nothing is known: those beyond the connection budget, and those that
+   * have not answered since they are watched.
+   */
+  readonly unwatched: ReadonlySet<string>;
   /** Grows by one with each snapshot of a catalog. */
   readonly sequence: number;
   /** Wall-clock ms. */

@@ -2,6 +2,7 @@ import { Command, CommanderError } from "commander";
 import { type SluiceError, toSluiceError } from "../support/errors.ts";
 import { addPlanCommand } from "./plan.ts";
 import { addRenderCommand } from "./render.ts";
+import { addResyncCommand } from "./resync.ts";
 import { addRunCommand } from "./run.ts";
 import { addSettingsCommand } from "./settings.ts";
 import { addStatusCommand } from "./status.ts";
@@ -27,6 +28,7 @@ export async function main(argv: readonly string[], terminal: Terminal = process
     addValidateCommand,
     addPlanCommand,
     addStatusCommand,
+    addResyncCommand,
     addSettingsCommand,
   ]) {
     add(program, terminal, outcome);

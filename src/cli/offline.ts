@@ -5,11 +5,14 @@ import { readSnapshotOnce } from "../catalog/read-once.ts";
 import { parseSnapshot } from "../catalog/snapshot-file.ts";
 import type { Snapshot } from "../catalog/types.ts";
 import { accept } from "../guard/accept.ts";
+import type { Accepted } from "../guard/types.ts";
 import { SectionCache } from "../haproxy/config/parse.ts";
+import { checkBinary } from "../haproxy/process/validate.ts";
 import { createDesire, type Wish } from "../reconciler/desire.ts";
 import { Renderer } from "../render/renderer.ts";
 import { loadTemplate } from "../render/template-source.ts";
 import type { Settings } from "../settings/schema.ts";
+import { parseAccepted } from "../store/accepted-file.ts";
 import { type StatePaths, statePaths } from "../store/paths.ts";
 import { SluiceError, systemErrorCode, toSluiceError } from "../support/errors.ts";
 import { version } from "../version.ts";
@@ -30,14 +33,44 @@ export async function snapshotFor(
   }
 }
 
+export interface WishOptions {
+  /** HAProxy's version, which templates may ask for. */
+  readonly haproxyVersion?: string | undefined;
+  /** What the operator accepted last: services it remembers although they are empty, instances it holds. */
+  readonly previous?: Accepted | undefined;
+}
+
 /** The pure way, once: what the settings and the template make of a snapshot. Everybody is let in. */
-export async function wishFor(settings: Settings, snapshot: Snapshot, paths: StatePaths): Promise<Wish> {
+export async function wishFor(
+  settings: Settings,
+  snapshot: Snapshot,
+  paths: StatePaths,
+  { haproxyVersion, previous }: WishOptions = {},
+): Promise<Wish> {
   const template = await loadTemplate(settings.template);
   const policy = { holdForMs: settings.guard.holdFor, rememberMs: settings.services.remember };
-  const accepted = accept(undefined, snapshot, new Map(), policy, Date.now());
-  const desire = createDesire(new Renderer({ paths, version }), new SectionCache(), paths.runtimeSocket);
+  const accepted = accept(previous, snapshot, new Map(), policy, Date.now());
+  const renderer = new Renderer({ paths, version, ...(haproxyVersion !== undefined && { haproxyVersion }) });
+  const desire = createDesire(renderer, new SectionCache(), paths.runtimeSocket);
   const everybody = { ...settings, services: { ...settings.services, admit: "at-once" as const } };
   return desire(accepted.services, { settings: everybody, template }, new Map());
+}
+
+/** What the operator accepted last, as its state directory has it; undefined where there is nothing usable. */
+export async function acceptedBefore(paths: StatePaths): Promise<Accepted | undefined> {
+  try {
+    return parseAccepted(JSON.parse(await readFile(paths.snapshot, "utf8")));
+  } catch {
+    return undefined;
+  }
+}
+
+/** HAProxy's version, for commands that can do without the binary. */
+export async function versionIfThere(settings: Settings): Promise<string | undefined> {
+  return checkBinary(settings.haproxy.binary).then(
+    ({ text }) => text,
+    () => undefined,
+  );
 }
 
 /** Runs a task with the paths of a state directory that is made for it and removed behind it. */

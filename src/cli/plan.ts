@@ -8,7 +8,7 @@ import { checkBinary } from "../haproxy/process/validate.ts";
 import { capabilitiesOf } from "../haproxy/runtime/capabilities.ts";
 import { type StatePaths, statePaths } from "../store/paths.ts";
 import { SluiceError, systemErrorCode } from "../support/errors.ts";
-import { snapshotFor, wishFor } from "./offline.ts";
+import { acceptedBefore, snapshotFor, wishFor } from "./offline.ts";
 import { addSettingOptions, settingsOf } from "./setting-options.ts";
 import type { Outcome, Terminal } from "./terminal.ts";
 
@@ -26,11 +26,13 @@ export function addPlanCommand(program: Command, terminal: Terminal, outcome: Ou
     const options = command.opts<{ snapshot?: string; failOn?: "reload" | "change"; json?: boolean }>();
     const snapshot = await snapshotFor(settings, options.snapshot, new AbortController().signal);
     const paths = statePaths(settings.haproxy.directory);
-    const { desired } = await wishFor(settings, snapshot, paths);
+    const haproxyVersion = (await checkBinary(settings.haproxy.binary)).text;
+    const previous = await acceptedBefore(paths);
+    const { desired } = await wishFor(settings, snapshot, paths, { haproxyVersion, previous });
     const plan = planChanges({
       current: await committed(paths),
       wanted: desired,
-      capabilities: capabilitiesOf((await checkBinary(settings.haproxy.binary)).text, ""),
+      capabilities: capabilitiesOf(haproxyVersion, ""),
       leaving: new Map(),
     });
     const changes = plan.operations.length > 0 || plan.reload !== undefined;
@@ -54,8 +56,9 @@ function described(plan: Plan): string {
 async function committed(paths: StatePaths): Promise<Desired> {
   const text = await readOr(paths.config, "");
   const maps = new Map<string, string>();
-  for (const name of await readdir(paths.maps).catch(() => [])) {
-    const file = path.join(paths.maps, name);
+  for (const entry of await readdir(paths.maps, { recursive: true, withFileTypes: true }).catch(() => [])) {
+    if (!entry.isFile()) continue;
+    const file = path.join(entry.parentPath, entry.name);
     maps.set(file, await readOr(file, ""));
   }
   return { config: parseConfig(text), maps };

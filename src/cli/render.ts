@@ -1,7 +1,7 @@
 import type { Command } from "commander";
 import { printConfig } from "../haproxy/config/print.ts";
 import { statePaths } from "../store/paths.ts";
-import { snapshotFor, wishFor } from "./offline.ts";
+import { snapshotFor, versionIfThere, wishFor } from "./offline.ts";
 import { addSettingOptions, settingsOf } from "./setting-options.ts";
 import type { Outcome, Terminal } from "./terminal.ts";
 
@@ -17,7 +17,9 @@ export function addRenderCommand(program: Command, terminal: Terminal, _outcome:
     const { settings } = settingsOf(command, terminal);
     const options = command.opts<{ snapshot?: string; json?: boolean }>();
     const snapshot = await snapshotFor(settings, options.snapshot, new AbortController().signal);
-    const { desired, assets, loadBalancer } = await wishFor(settings, snapshot, statePaths(settings.haproxy.directory));
+    const paths = statePaths(settings.haproxy.directory);
+    const haproxyVersion = await versionIfThere(settings);
+    const { desired, assets, loadBalancer } = await wishFor(settings, snapshot, paths, { haproxyVersion });
     const text = printConfig(desired.config);
     if (options.json !== true) {
       terminal.out(text);

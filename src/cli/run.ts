@@ -22,6 +22,6 @@ export function addRunCommand(program: Command, terminal: Terminal, _outcome: Ou
     const stop = new AbortController();
     // A second signal does not kill: stopping is bounded, and a half-written stop helps nobody.
     for (const name of ["SIGTERM", "SIGINT"] as const) process.on(name, () => stop.abort());
-    await runOperator({ loaded, reload: () => settingsOf(command, terminal), logger }, stop.signal);
+    await runOperator({ loaded, reload: () => settingsOf(command, terminal, loaded.file), logger }, stop.signal);
   });
 }

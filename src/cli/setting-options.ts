@@ -19,12 +19,16 @@ export function addSettingOptions(command: Command): Command {
   );
 }
 
-/** The settings that this command line, the environment and the file say. Reads the file anew at each call. */
-export function settingsOf(command: Command, terminal: Terminal): LoadedSettings {
+/**
+ * The settings that this command line, the environment and the file say. Reads the file anew at each call.
+ *
+ * @param known the file that was read before: it must still be there
+ */
+export function settingsOf(command: Command, terminal: Terminal, known?: string): LoadedSettings {
   const options = command.opts<Record<string, string | undefined>>();
   const flags: Record<string, string | undefined> = {};
   for (const { key, flag } of settingFlags()) flags[key] = options[optionName(flag)];
-  return loadSettings({ file: options["settings"], env: terminal.env, flags });
+  return loadSettings({ file: known ?? options["settings"], env: terminal.env, flags });
 }
 
 /** The key under which commander keeps a long flag's value: `--haproxy-directory` → `haproxyDirectory`. */

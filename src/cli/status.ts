@@ -51,6 +51,7 @@ function described({ ready, reasons, reconciler, catalog }: OperatorStatus): str
       ({ service, instance, reason }) => `left out: ${JSON.stringify(service)} ${instance ?? ""}: ${reason}\n`,
     ),
     ...(reconciler.inputsProblem === undefined ? [] : [`settings or template refused: ${reconciler.inputsProblem}\n`]),
+    ...(reconciler.fileRefused === undefined ? [] : [`file refused: ${reconciler.fileRefused.join("; ")}\n`]),
     ...(reconciler.refused === undefined ? [] : [`structure refused: ${reconciler.refused.join("; ")}\n`]),
   ].join("");
 }

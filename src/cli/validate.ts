@@ -31,7 +31,7 @@ export function addValidateCommand(program: Command, terminal: Terminal, outcome
     const version = await checkBinary(settings.haproxy.binary);
     const snapshot = await snapshotFor(settings, options.snapshot, signal);
     await withScratchPaths(async (paths) => {
-      const wish = await wishFor(settings, snapshot, paths);
+      const wish = await wishFor(settings, snapshot, paths, { haproxyVersion: version.text });
       const text = printConfig(wish.desired.config);
       await writeFiles(wish, paths, text);
       const verdict = await validateConfig({

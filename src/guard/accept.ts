@@ -1,4 +1,4 @@
-import type { CatalogService, Instance, Snapshot } from "../catalog/types.ts";
+import type { CatalogService, Freshness, Instance, Snapshot } from "../catalog/types.ts";
 import type { Accepted, GuardPolicy, Hold, Probes } from "./types.ts";
 
 /** Names a held instance: service, node and id. */
@@ -13,7 +13,7 @@ export function holdKey(service: string, instance: Instance): string {
  *
  * Never held: what was seen in maintenance or critical, what the catalog still lists, and what stood where another
  * service has an instance only now: who answers there is that one. A service that is listed but not selected any more
- * goes at once, as does one whose time to be remembered is over.
+ * goes at once, as does one whose time to be remembered is over. One of which nothing is known stays as it was.
  *
  * @param previous what was accepted last; undefined at the first snapshot
  * @param probes answers of the held instances so far; false lets one go
@@ -64,9 +64,23 @@ export function accept(
     holds.push(...held);
   };
 
-  for (const [key, service] of next.services) take(key, service, previous?.services.get(key));
+  const keep = (key: string, before: CatalogService, freshness: Freshness) => {
+    // What is held is judged as ever: it stands beside what was listed last.
+    const held = new Set(heldBefore.get(key)?.map(({ instance }) => instance));
+    const instances = held.size === 0 ? before.instances : before.instances.filter((one) => !held.has(one));
+    const same = instances === before.instances && freshness === before.freshness;
+    take(key, same ? before : { ...before, freshness, instances }, before);
+  };
+
+  for (const [key, service] of next.services) {
+    const before = previous?.services.get(key);
+    if (before !== undefined && service.freshness.unanswered) keep(key, before, service.freshness);
+    else take(key, service, before);
+  }
   for (const [key, service] of previous?.services ?? []) {
-    if (!next.services.has(key) && !next.unselected.has(key)) take(key, undefined, service);
+    if (next.services.has(key) || next.unselected.has(key)) continue;
+    if (next.unwatched.has(key)) keep(key, service, service.freshness);
+    else take(key, undefined, service);
   }
 
   return {

@@ -20,6 +20,7 @@ export class Admission {
   readonly admitted = new Map<string, ReadonlySet<string>>();
   private readonly joining = new Map<string, ReadonlySet<string>>();
   private seen = new WeakSet<Backend>();
+  private backends: readonly Backend[] = [];
   private running = false;
   private readonly parts: {
     readonly runtime: RuntimePort;
@@ -54,9 +55,12 @@ export class Admission {
         this.parts.clock.timer(0, this.parts.onAdmitted);
       }
     }
-    if (this.joining.size > 0) {
+    if (loadBalancer.backends !== this.backends) {
+      this.backends = loadBalancer.backends;
       const names = new Set(loadBalancer.backends.map(({ name }) => name));
-      for (const backend of this.joining.keys()) if (!names.has(backend)) this.joining.delete(backend);
+      for (const known of [this.admitted, this.joining]) {
+        for (const backend of known.keys()) if (!names.has(backend)) known.delete(backend);
+      }
     }
     if (this.joining.size > 0 && !this.running && !signal.aborted) {
       this.running = true;

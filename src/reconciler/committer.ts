@@ -2,9 +2,10 @@ import { type BackoffPolicy, backoffMs } from "../support/backoff.ts";
 import { SluiceError, toSluiceError } from "../support/errors.ts";
 import { Wake } from "../support/wake.ts";
 import { writeEndpoints } from "./endpoints.ts";
+import { GrowingRetry } from "./growing-retry.ts";
 import type { LaneParts } from "./lane.ts";
 import { resumeProcess } from "./resume.ts";
-import { changeStructure, type StructureOutcome, type StructureRequest } from "./structure.ts";
+import { changeStructure, reloadLiveFile, type StructureOutcome, type StructureRequest } from "./structure.ts";
 
 export interface CommitterParts extends LaneParts {
   readonly minReloadIntervalMs: () => number;
@@ -29,6 +30,7 @@ const failures: BackoffPolicy = { baseMs: 100, maxMs: 5_000 };
 export class Committer {
   private readonly parts: CommitterParts;
   private readonly wake = new Wake();
+  private readonly fileRetry: GrowingRetry;
   private request: StructureRequest | undefined;
   private firstChangeAt: number | undefined;
   private carriedSince: number | undefined;
@@ -42,6 +44,10 @@ export class Committer {
 
   constructor(parts: CommitterParts) {
     this.parts = parts;
+    this.fileRetry = new GrowingRetry(parts.clock, () => {
+      parts.state.askFileAgain();
+      this.touch();
+    });
   }
 
   /** The newest structure that is wanted; undefined when the one that runs will do. */
@@ -71,6 +77,7 @@ export class Committer {
 
   /** Ends by abort only. */
   async run(signal: AbortSignal): Promise<void> {
+    signal.addEventListener("abort", () => this.fileRetry.reset(), { once: true });
     if (this.parts.state.current !== undefined) this.wake.ring();
     while (!signal.aborted) {
       await this.wake.wait(this.parts.clock, signal, this.dueInMs());
@@ -139,7 +146,11 @@ export class Committer {
   private async loadStructure(request: StructureRequest, signal: AbortSignal): Promise<void> {
     const { clock, state } = this.parts;
     const behind = this.takeChanges();
-    const outcome = await changeStructure(this.parts, request, signal)
+    const change =
+      request.kind === "wish"
+        ? changeStructure(this.parts, request, signal)
+        : reloadLiveFile(this.parts, request.reasons, signal);
+    const outcome = await change
       .catch((thrown) => {
         this.putBack(behind);
         throw thrown;
@@ -148,9 +159,10 @@ export class Committer {
         // Also what was asked for meanwhile, by passes that saw the old structure: the one that follows asks anew.
         this.request = undefined;
       });
+    if (outcome.kind === "loaded" || outcome.stage === "reload") this.lastReloadAt = clock.now();
     if (outcome.kind === "loaded") {
-      this.lastReloadAt = clock.now();
       this.startFailed = false;
+      if (request.kind === "wish") this.fileRetry.reset();
     } else this.putBack(behind);
     this.parts.onStructure(request, outcome);
     if (outcome.kind === "refused" && !state.up && state.current !== undefined) {
@@ -170,7 +182,10 @@ export class Committer {
       // Somebody else's hand or a new process: the pass that reads back touches again, and the lag counts from here.
       this.carriedSince ??= since;
       this.parts.onSurprise("verification");
-    } else if (outcome === "written") {
+    } else if (outcome === "refused") this.fileRetry.failed();
+    else if (outcome === "same") this.fileRetry.reset();
+    else if (outcome === "written") {
+      this.fileRetry.reset();
       this.lastLagMs = clock.now() - since;
       const lagMs = Math.round(this.lastLagMs);
       events.emit("file-written", "info", `file written, ${lagMs} ms behind the change`, { lagMs });

@@ -1,6 +1,7 @@
 import { observedBackends, planChanges } from "../haproxy/plan/plan.ts";
 import { hexDigest } from "../support/digest.ts";
 import { explain, fileText } from "./commit.ts";
+import { mostInEvent } from "./events.ts";
 import type { LaneParts } from "./lane.ts";
 
 /**
@@ -8,12 +9,12 @@ import type { LaneParts } from "./lane.ts";
  * connection, has `haproxy -c` judge the file, then puts maps, file and state in place.
  *
  * @returns `same` where the file says it already; `surprise` where what runs is not what was believed; `refused` where
- *   HAProxy does not take the file, which then stays as it was
+ *   HAProxy does not take the file, which then stays as it was; `waiting` where that is known and not asked again yet
  */
 export async function writeEndpoints(
   parts: LaneParts,
   signal: AbortSignal,
-): Promise<"written" | "same" | "surprise" | "refused"> {
+): Promise<"written" | "same" | "surprise" | "refused" | "waiting"> {
   const { process, runtime, store, state, events } = parts;
   const running = state.current;
   const capabilities = runtime.capabilities();
@@ -33,7 +34,8 @@ export async function writeEndpoints(
     });
     if (operations.length > 0) {
       events.emit("drift", "warn", `${operations.length} servers are not as they were set; setting them again`, {
-        operations,
+        operations: operations.slice(0, mostInEvent),
+        count: operations.length,
       });
       return "surprise";
     }
@@ -44,21 +46,22 @@ export async function writeEndpoints(
   const changedMaps = [...running.maps].filter(([path, content]) => oldMaps.get(path) !== content);
   if (text !== oldText) {
     const digest = hexDigest(text);
-    if (state.refusedFile === digest) return "refused";
+    if (state.fileRefused?.digest === digest) return "waiting";
     const verdict = await process.validate(await store.writeCandidate(text), signal);
     if (!verdict.ok) {
-      state.refusedFile = digest;
       const problems = explain(verdict.problems, text);
+      const known = state.fileRefused?.problems.join("; ") === problems.join("; ");
+      state.fileRefused = { digest, problems };
       events.emit(
         "file-refused",
-        "error",
+        known ? "debug" : "error",
         `HAProxy runs it but would not load it from a file, so the file stays: ${problems.join("; ")}`,
         { problems },
       );
       return "refused";
     }
-    state.refusedFile = undefined;
   }
+  state.fileRefused = undefined;
   for (const [path, content] of changedMaps) await store.writeMap(path, content);
   if (text !== oldText) {
     await store.writeConfig(text);

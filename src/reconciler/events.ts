@@ -34,6 +34,9 @@ export type EventType =
   | "inputs-refused"
   | "reconcile-failed";
 
+/** An event carries so many entries of a list at most, and their count: events are kept in memory. */
+export const mostInEvent = 20;
+
 /** Keeps the newest events and writes each to the log. */
 export class EventLog {
   private readonly kept: SluiceEvent[] = [];

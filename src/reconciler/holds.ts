@@ -6,11 +6,15 @@ import type { ProbePort } from "./ports.ts";
 const everyMs = 1_000;
 const timeoutMs = 100;
 const atOnce = 50;
+/** So many unanswered questions in a row let a held instance go: one may be a lost packet. */
+const mostSilent = 3;
 
 /** Asks held instances, for as long as there are any, whether they still accept a connection. */
 export class HoldProbes {
   /** By hold key; only of what is held now. */
   readonly answers = new Map<string, boolean>();
+  /** Questions in a row without an answer, by hold key. */
+  private readonly silent = new Map<string, number>();
   private accepted: Accepted | undefined;
   private running = false;
   private readonly probe: ProbePort;
@@ -29,7 +33,11 @@ export class HoldProbes {
     this.accepted = accepted;
     if (this.answers.size > 0) {
       const keys = new Set(accepted.holds.map((hold) => holdKey(hold.service, hold.instance)));
-      for (const key of this.answers.keys()) if (!keys.has(key)) this.answers.delete(key);
+      for (const key of this.answers.keys()) {
+        if (keys.has(key)) continue;
+        this.answers.delete(key);
+        this.silent.delete(key);
+      }
     }
     if (accepted.holds.length > 0 && !this.running && !signal.aborted) {
       this.running = true;
@@ -45,8 +53,11 @@ export class HoldProbes {
       for (let at = 0; at < holds.length; at += atOnce) {
         await Promise.all(
           holds.slice(at, at + atOnce).map(async ({ service, instance }) => {
-            const alive = await this.probe.accepts(instance.address, instance.port, timeoutMs);
-            this.answers.set(holdKey(service, instance), alive);
+            const answer = await this.probe.probe(instance.address, instance.port, timeoutMs);
+            const key = holdKey(service, instance);
+            const silent = answer === "silent" ? (this.silent.get(key) ?? 0) + 1 : 0;
+            this.silent.set(key, silent);
+            this.answers.set(key, answer !== "refuses" && silent < mostSilent);
           }),
         );
       }

@@ -109,7 +109,7 @@ export interface StorePort {
   writeTemplate(template: TemplateSource): Promise<void>;
 }
 
-/** Whether something accepts a TCP connection there within `timeoutMs`. */
+/** Whether something accepts a TCP connection there within `timeoutMs`; only `refuses` is proof that nobody does. */
 export interface ProbePort {
-  accepts(address: string, port: number, timeoutMs: number): Promise<boolean>;
+  probe(address: string, port: number, timeoutMs: number): Promise<"accepts" | "refuses" | "silent">;
 }

@@ -20,7 +20,8 @@ import { type ReadBack, readBack } from "./read-back.ts";
 import { type Running, RunningState } from "./running.ts";
 import { saveAccepted } from "./save-accepted.ts";
 import { type ReconcilerStatus, reconcilerStatus } from "./status.ts";
-import { isRefused, type RefusedDigest, type StructureOutcome, type StructureRequest } from "./structure.ts";
+import type { StructureOutcome, StructureRequest } from "./structure.ts";
+import { StructureGate } from "./structure-gate.ts";
 import { InputsTrial } from "./trial.ts";
 
 export interface ReconcilerParts {
@@ -57,8 +58,6 @@ export interface Beginning {
 const retries: BackoffPolicy = { baseMs: 50, maxMs: 2_000 };
 /** So many surprises in a row make a repair at run time hopeless: one reload settles it. */
 const hopeless = 3;
-/** A structure that this machine could not run (a port taken, a reload that failed) is tried again after this. */
-const machineRetryMs = 10_000;
 
 /**
  * The loop. One pass at a time, the newest snapshot wins, every pass starts from state: what the catalog says now
@@ -70,10 +69,9 @@ export class Reconciler {
   readonly committer: Committer;
   readonly admission: Admission;
   readonly trial: InputsTrial;
+  readonly structures: StructureGate;
   accepted: Accepted | undefined;
   wish: Wish | undefined;
-  /** The structure that HAProxy does not take; without a digest it is asked for again. */
-  refused: { readonly digest: RefusedDigest | undefined; readonly problems: readonly string[] } | undefined;
   private readonly parts: ReconcilerParts;
   private readonly mutex = new Mutex();
   private readonly holds: HoldProbes;
@@ -88,7 +86,6 @@ export class Reconciler {
   private active = false;
   private signal: AbortSignal = AbortSignal.abort();
   private cancelRetry: (() => void) | undefined;
-  private cancelStructureRetry: (() => void) | undefined;
   /** Digest of the template that is kept as the last good one, as far as this life knows. */
   private keptTemplate: string | undefined;
   private keeping: Promise<void> = Promise.resolve();
@@ -115,6 +112,12 @@ export class Reconciler {
       onStructure: (request, outcome) => this.onStructure(request, outcome),
       onSurprise: (cause) => this.surprise(cause),
       onResumed: () => this.resumed(),
+    });
+    this.structures = new StructureGate({
+      ...parts,
+      state: this.state,
+      ask: (request) => this.committer.want(request),
+      onRetry: () => this.trigger("retry"),
     });
     this.admission = new Admission({ ...parts, onAdmitted: () => this.trigger("admitted") });
     this.holds = new HoldProbes(parts.probe, parts.clock, () => this.trigger("probe"));
@@ -150,13 +153,14 @@ export class Reconciler {
     await this.mutex.run(() => undefined);
     await this.keeping;
     this.cancelRetry?.();
-    this.cancelStructureRetry?.();
+    this.structures.stop();
     this.trial.stop();
   }
 
   /** Compares what really runs with what is wanted, now. */
   resync(): void {
     this.state.doubt();
+    this.state.askFileAgain();
     this.trigger("resync");
   }
 
@@ -168,6 +172,7 @@ export class Reconciler {
 
   /** Offers newer settings or another template. */
   offer(inputs: Inputs): void {
+    this.structures.unblock();
     this.trial.offer(inputs);
     this.trigger("inputs");
   }
@@ -201,21 +206,25 @@ export class Reconciler {
     const snapshot = catalog.latest();
     if (snapshot !== undefined) this.judge();
     const back = state.up && !state.believed ? await readBack(runtime, state, clock, this.signal) : undefined;
-    if (back?.kind === "known") this.letInWhoServes(back);
+    if (back?.kind === "known") {
+      this.structures.known();
+      this.letInWhoServes(back);
+    }
 
     const wanted = this.wanted(snapshot !== undefined);
     if (wanted === undefined) return;
     const capabilities = runtime.capabilities();
     if (!state.up || state.current === undefined || capabilities === undefined) {
       if (this.wish !== undefined && this.mustStartAnew() && this.trial.candidate === undefined) {
-        this.want(this.wish, notRunningReason);
+        this.structures.want(this.wish, notRunningReason);
       }
       return;
     }
     if (back?.kind === "unknown-structure") {
       const sentence = `it says ${back.found ?? "nothing"}, the file says ${state.current.structure}`;
-      if (this.wish !== undefined && this.trial.candidate === undefined) {
-        this.want(this.wish, [{ code: "structure-unknown", subject: "the structure that HAProxy runs", sentence }]);
+      const subject = "the structure that HAProxy runs";
+      if (this.wish !== undefined && (this.trial.candidate === undefined || this.structures.blockedNow())) {
+        this.structures.wantKnown(this.wish, [{ code: "structure-unknown", subject, sentence }]);
       }
       return;
     }
@@ -254,15 +263,9 @@ export class Reconciler {
     if (wish === undefined) return;
     this.admission.follow(wish.loadBalancer, wish.desired.config, this.signal);
     const reload = plan.reload ?? (this.refusals >= hopeless ? giveUpReason : undefined);
-    if (reload === undefined) this.forgetRefused();
+    if (reload === undefined) this.structures.forget();
     // While other inputs are on trial, their structure is the one that is asked for.
-    if (this.trial.candidate === undefined) this.want(wish, reload);
-  }
-
-  private want(wish: Wish, reasons: readonly ReloadReason[] | undefined): void {
-    const refused = this.refused?.digest;
-    const again = reasons !== undefined && refused !== undefined && isRefused(wish.desired.config, refused);
-    this.committer.want(reasons === undefined || again ? undefined : { wish, reasons });
+    if (this.trial.candidate === undefined) this.structures.want(wish, reload);
   }
 
   /** The guard's word on the newest snapshot. */
@@ -301,14 +304,14 @@ export class Reconciler {
       const wish = this.desireCandidate(accepted.services, candidate, this.admission.admitted);
       const capabilities = this.parts.runtime.capabilities();
       if (!state.up || state.current === undefined || capabilities === undefined) {
-        if (this.mustStartAnew()) this.committer.want({ wish, reasons: notRunningReason });
+        if (this.mustStartAnew()) this.structures.wantOnTrial(wish, notRunningReason);
         return;
       }
       const plan = planChanges({ current: state.current, wanted: wish.desired, capabilities, leaving: state.leaving });
       if (plan.reload === undefined) this.acceptInputs();
-      else this.committer.want({ wish, reasons: plan.reload });
+      else this.structures.wantOnTrial(wish, plan.reload);
     } catch (thrown) {
-      trial.refuse(toSluiceError(thrown).message, false);
+      trial.fail(toSluiceError(thrown).message);
     }
   }
 
@@ -336,38 +339,21 @@ export class Reconciler {
   }
 
   private onStructure(request: StructureRequest, outcome: StructureOutcome): void {
-    const { clock, events } = this.parts;
     if (this.signal.aborted) return;
-    const onTrial = request.wish.inputs === this.trial.candidate;
-    if (outcome.kind === "loaded") {
-      this.forgetRefused();
-      this.surprises = 0;
-      this.refusals = 0;
-      if (onTrial) this.acceptInputs();
-      else if (request.wish.inputs === this.trial.inForce) this.keepTemplate();
-      this.trigger("reloaded");
+    const inputs = request.kind === "wish" ? request.wish.inputs : undefined;
+    const onTrial = inputs !== undefined && inputs === this.trial.candidate;
+    if (outcome.kind === "refused") {
+      this.structures.refuse(request, outcome, inputs === this.trial.inForce);
+      if (onTrial) this.trial.refuse(outcome.problems.join("; "), outcome.stage === "reload" ? "warn" : "debug");
+      this.trigger("refused");
       return;
     }
-    const machine = outcome.stage !== "validate";
-    const problem = outcome.problems.join("; ");
-    if (onTrial) this.trial.refuse(problem, machine);
-    else if (request.wish.inputs === this.trial.inForce) {
-      const known = this.refused?.problems.join("; ") === problem;
-      this.refused = { digest: outcome.refused, problems: outcome.problems };
-      const message = `HAProxy does not take the new structure (${outcome.stage}), the one that runs goes on: ${problem}`;
-      events.emit("reload-refused", known ? "debug" : "error", message, {
-        stage: outcome.stage,
-        problems: outcome.problems,
-      });
-      if (machine) {
-        this.cancelStructureRetry?.();
-        this.cancelStructureRetry = clock.timer(machineRetryMs, () => {
-          if (this.refused !== undefined) this.refused = { ...this.refused, digest: undefined };
-          this.trigger("retry");
-        });
-      }
-    }
-    this.trigger("refused");
+    this.structures.loaded(request);
+    this.surprises = 0;
+    this.refusals = 0;
+    if (onTrial) this.acceptInputs();
+    else if (inputs === this.trial.inForce) this.keepTemplate();
+    this.trigger("reloaded");
   }
 
   /** What a process that was adopted serves already needs no first check any more. */
@@ -383,6 +369,7 @@ export class Reconciler {
     if (!this.state.up) return;
     this.state.up = false;
     this.state.doubt();
+    this.structures.forget();
     this.parts.events.emit("process-down", "error", `HAProxy is gone (${detail}); starting it again`, { detail });
     this.committer.processGone();
   }
@@ -421,11 +408,6 @@ export class Reconciler {
     this.surprises = 0;
     this.refusals = 0;
     this.surprise("process-up");
-  }
-
-  private forgetRefused(): void {
-    this.refused = undefined;
-    this.cancelStructureRetry?.();
   }
 }
 

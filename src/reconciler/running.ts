@@ -30,11 +30,22 @@ export class RunningState {
   changes = 0;
   /** Grows with each file that is put in place. */
   generation = 0;
-  /** Digest of the last file that HAProxy refused although it runs the same, not to ask again and again. */
-  refusedFile: string | undefined;
+  /** The last file that HAProxy refused although it runs the same; undefined when the file is as it should be. */
+  fileRefused:
+    | {
+        /** Of the file, not to ask again and again; undefined when it is time to ask again. */
+        readonly digest: string | undefined;
+        readonly problems: readonly string[];
+      }
+    | undefined;
   readonly leaving = new Map<ServerPath, LeavingServer>();
   /** Backends that were changed since they were last verified. */
   readonly touched = new Set<string>();
+
+  /** The file that was refused is asked about again with the next write. */
+  askFileAgain(): void {
+    if (this.fileRefused !== undefined) this.fileRefused = { ...this.fileRefused, digest: undefined };
+  }
 
   /** What runs may not be `current`: the next pass that begins reads back. */
   doubt(): void {

@@ -36,6 +36,8 @@ export interface ReconcilerStatus {
   readonly inputsProblem?: string;
   /** What HAProxy said of the structure that is wanted; absent when it took it. */
   readonly refused?: readonly string[];
+  /** What HAProxy said of the file that would say what runs; absent when it took it. */
+  readonly fileRefused?: readonly string[];
 }
 
 interface ServerStatus {
@@ -53,12 +55,13 @@ export interface StatusSource {
   readonly accepted: Accepted | undefined;
   readonly wish: Wish | undefined;
   readonly trial: { readonly problem: string | undefined };
-  readonly refused: { readonly problems: readonly string[] } | undefined;
+  readonly structures: { readonly refused: { readonly problems: readonly string[] } | undefined };
   readonly admission: { readonly waiting: () => ReadonlyMap<string, ReadonlySet<string>> };
 }
 
 export function reconcilerStatus(source: StatusSource, capabilities: Capabilities | undefined): ReconcilerStatus {
-  const { state, committer, accepted, wish, trial, refused, admission } = source;
+  const { state, committer, accepted, wish, trial, admission } = source;
+  const { refused } = source.structures;
   const lag = committer.lagMs();
   const emptySince = new Map<string, number>();
   for (const [key, since] of accepted?.emptySince ?? []) {
@@ -90,6 +93,7 @@ export function reconcilerStatus(source: StatusSource, capabilities: Capabilitie
     excluded: wish?.loadBalancer.excluded ?? [],
     ...(trial.problem !== undefined && { inputsProblem: trial.problem }),
     ...(refused !== undefined && { refused: refused.problems }),
+    ...(state.fileRefused !== undefined && { fileRefused: state.fileRefused.problems }),
   };
 }
 

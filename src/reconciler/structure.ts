@@ -7,13 +7,20 @@ import { poolNames } from "../haproxy/plan/pools.ts";
 import type { ReloadReason } from "../haproxy/plan/types.ts";
 import type { WorkerInfo } from "../haproxy/runtime/types.ts";
 import { hexDigest } from "../support/digest.ts";
-import { type SluiceError, toSluiceError } from "../support/errors.ts";
+import { SluiceError, toSluiceError } from "../support/errors.ts";
 import { explain, fileText, pointsAtServer, structureDigest } from "./commit.ts";
 import type { Wish } from "./desire.ts";
+import { mostInEvent } from "./events.ts";
 import type { LaneParts } from "./lane.ts";
 import type { Running } from "./running.ts";
 
-export interface StructureRequest {
+export type StructureRequest =
+  | WishRequest
+  /** Loads the file that is in place, to know again what runs. */
+  | { readonly kind: "live-file"; readonly reasons: readonly ReloadReason[] };
+
+interface WishRequest {
+  readonly kind: "wish";
   readonly wish: Wish;
   readonly reasons: readonly ReloadReason[];
 }
@@ -22,7 +29,8 @@ export type StructureOutcome =
   | { readonly kind: "loaded"; readonly structure: string }
   | {
       readonly kind: "refused";
-      readonly stage: "validate" | "preflight" | "reload";
+      /** `start`: nothing ran, and it could not be started. */
+      readonly stage: "validate" | "preflight" | "reload" | "start";
       /** Digest of what was refused. */
       readonly refused: RefusedDigest;
       /** In words, with file, line and section where known. */
@@ -45,22 +53,24 @@ export function isRefused(config: Config, { of, digest }: RefusedDigest): boolea
 
 /**
  * Takes the process to another structure: validate and preflight the candidate, put file and maps in place, reload (or
- * start), and believe it only when a new worker answers. A refusal at any stage leaves the old file and the old process.
+ * start), and believe it only when a new worker answers. A refusal at any stage leaves the old file and the old process;
+ * an abort behind the reload's command leaves the new file, since the reload goes on without us: the next life finds out
+ * by the structure's digest what came of it.
  *
  * The maps put in place name no backend that the old structure lacks, so that whichever of the two is loaded by anyone
  * at any moment finds all that its maps name; routes to what is new follow at run time.
  */
 export async function changeStructure(
   parts: LaneParts,
-  request: StructureRequest,
+  request: WishRequest,
   signal: AbortSignal,
 ): Promise<StructureOutcome> {
-  const { process, store, state, mutex, runtime, clock, events } = parts;
+  const { process, store, state, clock } = parts;
   const started = clock.now();
   const { config, maps } = request.wish.desired;
   const structure = structureDigest(config);
   const text = fileText(config, structure);
-  events.emit("reload-wanted", "info", describe(state.up, request.reasons), { reasons: request.reasons });
+  announceWanted(parts, request.reasons);
 
   const [oldText, oldMaps] = await Promise.all([store.readConfig(), store.readMaps()]);
   const oldConfig = oldText === undefined ? undefined : parseConfig(oldText);
@@ -92,57 +102,104 @@ export async function changeStructure(
 
   for (const [path, content] of newMaps) await store.writeMap(path, content);
   await store.writeConfig(text);
+  const stage = state.up ? "reload" : "start";
   let worker: WorkerInfo;
   try {
-    worker = state.up ? await process.reload(signal) : (await process.adoptOrStart(signal)).worker;
+    worker = stage === "reload" ? await process.reload(signal) : (await process.adoptOrStart(signal)).worker;
   } catch (thrown) {
+    if (signal.aborted) throw thrown;
     if (oldText !== undefined) {
       await store.writeConfig(oldText);
       for (const [path, content] of oldMaps) await store.writeMap(path, content);
     }
     // It may have come half-way: which worker answers, and with what, is asked again.
     state.doubt();
-    return { kind: "refused", stage: "reload", refused, problems: [message(toSluiceError(thrown))] };
+    return { kind: "refused", stage, refused, problems: [toSluiceError(thrown).message] };
   }
-  const generation = await mutex.run(async () => {
-    state.current = { config, maps: newMaps, structure };
+  state.generation += 1;
+  state.fileRefused = undefined;
+  await follow(parts, { config, maps: newMaps, structure }, worker, signal);
+  await store.saveState({ generation: state.generation, leaving: [...state.leaving.values()] });
+  for (const path of oldMaps.keys()) if (!newMaps.has(path)) await store.removeMap(path);
+  await store.pruneAssets(new Set(request.wish.assets.keys()));
+  announceLoaded(parts, worker, clock.now() - started, {
+    structure,
+    replaced: oldConfig === undefined ? undefined : structureOf(oldConfig),
+  });
+  return { kind: "loaded", structure };
+}
+
+/**
+ * Reloads the process to the file that is in place. For a process whose structure is unknown while the wanted one is
+ * refused: with the structure of the file, which HAProxy has taken before, endpoints can follow the catalog again.
+ */
+export async function reloadLiveFile(
+  parts: LaneParts,
+  reasons: readonly ReloadReason[],
+  signal: AbortSignal,
+): Promise<StructureOutcome> {
+  const { process, store, state, clock } = parts;
+  const started = clock.now();
+  announceWanted(parts, reasons);
+  const [text, maps] = await Promise.all([store.readConfig(), store.readMaps()]);
+  if (text === undefined) {
+    throw new SluiceError("ERR_STATE_UNUSABLE", "haproxy.cfg has gone from the state directory", { retryable: true });
+  }
+  const running = runningFromFile(text, maps);
+  const refused: RefusedDigest = { of: "structure", digest: running.structure };
+  // What has changed on the machine since it was loaded may end all workers (haproxy 2.6: a chroot that has gone).
+  const ready = await process.preflight(text, text, signal);
+  if (!ready.ok) return { kind: "refused", stage: ready.stage, refused, problems: explain(ready.problems, text) };
+  let worker: WorkerInfo;
+  try {
+    worker = await process.reload(signal);
+  } catch (thrown) {
+    if (signal.aborted) throw thrown;
+    state.doubt();
+    return { kind: "refused", stage: "reload", refused, problems: [toSluiceError(thrown).message] };
+  }
+  await follow(parts, running, worker, signal);
+  announceLoaded(parts, worker, clock.now() - started, { structure: running.structure });
+  return { kind: "loaded", structure: running.structure };
+}
+
+/** Another worker runs, on this configuration: all talk goes to that one from here on. */
+async function follow(parts: LaneParts, running: Running, worker: WorkerInfo, signal: AbortSignal): Promise<void> {
+  const { state, runtime, mutex } = parts;
+  await mutex.run(async () => {
+    state.current = running;
     state.workerPid = worker.pid;
     state.doubt();
     state.touched.clear();
     state.changes += 1;
-    state.generation += 1;
     await runtime.reconnect(signal);
     // Only now: a process that ended meanwhile has to be noticed.
     state.up = true;
-    return state.generation;
   });
-  await store.saveState({ generation, leaving: [...state.leaving.values()] });
-  for (const path of oldMaps.keys()) if (!newMaps.has(path)) await store.removeMap(path);
-  await store.pruneAssets(new Set(request.wish.assets.keys()));
-  const tookMs = Math.round(clock.now() - started);
-  events.emit(
-    "reloaded",
-    "info",
-    `generation ${generation} runs in worker ${worker.pid}, ${tookMs} ms after it was wanted`,
-    {
-      generation,
-      worker: worker.pid,
-      tookMs,
-      structure,
-      replaced: oldConfig === undefined ? undefined : structureOf(oldConfig),
-    },
-  );
-  return { kind: "loaded", structure };
+}
+
+function announceWanted({ events, state }: LaneParts, reasons: readonly ReloadReason[]): void {
+  events.emit("reload-wanted", "info", describe(state.up, reasons), {
+    reasons: reasons.slice(0, mostInEvent),
+    count: reasons.length,
+  });
+}
+
+function announceLoaded(
+  { events, state: { generation } }: LaneParts,
+  worker: WorkerInfo,
+  afterMs: number,
+  structures: { readonly structure: string; readonly replaced?: string | undefined },
+): void {
+  const tookMs = Math.round(afterMs);
+  const message = `generation ${generation} runs in worker ${worker.pid}, ${tookMs} ms after it was wanted`;
+  events.emit("reloaded", "info", message, { generation, worker: worker.pid, tookMs, ...structures });
 }
 
 function describe(up: boolean, reasons: readonly ReloadReason[]): string {
   const sentences = reasons.slice(0, 5).map(({ subject, sentence }) => `${subject} ${sentence}`);
   const more = reasons.length > 5 ? `; and ${reasons.length - 5} more` : "";
   return `${up ? "reload" : "start"}: ${sentences.join("; ")}${more}`;
-}
-
-function message(error: SluiceError): string {
-  return error.message;
 }
 
 /** The live file as the running state. */

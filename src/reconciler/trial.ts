@@ -1,9 +1,7 @@
 import type { Clock } from "../support/clock.ts";
 import type { Inputs } from "./desire.ts";
-import type { EventLog } from "./events.ts";
-
-/** Inputs this machine could not run (a port taken, a reload that failed) are tried again after this. */
-const machineRetryMs = 10_000;
+import type { EventLog, Severity } from "./events.ts";
+import { GrowingRetry } from "./growing-retry.ts";
 
 /**
  * Settings and template: those in force, and a newer version on probation until HAProxy has taken it. While a version is
@@ -14,7 +12,9 @@ export class InputsTrial {
   candidate: Inputs | undefined;
   /** Why the newest version is not in force; undefined when it is, or is still on trial. */
   problem: string | undefined;
-  private cancelRetry: (() => void) | undefined;
+  /** What was refused and is tried again. */
+  private refused: Inputs | undefined;
+  private readonly retry: GrowingRetry;
   private readonly parts: {
     readonly clock: Clock;
     readonly events: EventLog;
@@ -26,24 +26,29 @@ export class InputsTrial {
     this.parts = parts;
     this.inForce = inForce;
     this.candidate = candidate;
+    this.retry = new GrowingRetry(parts.clock, () => {
+      this.candidate = this.refused;
+      parts.onRetry();
+    });
   }
 
   /** A newer version was read. */
   offer(inputs: Inputs): void {
-    this.cancelRetry?.();
+    this.retry.reset();
     this.problem = undefined;
     this.candidate = inputs;
   }
 
   /** A newer version could not even be read. */
   unreadable(problem: string): void {
-    this.cancelRetry?.();
+    this.retry.reset();
     this.candidate = undefined;
     this.say(problem);
   }
 
   accept(): void {
     if (this.candidate === undefined) return;
+    this.retry.reset();
     this.inForce = this.candidate;
     this.candidate = undefined;
     this.problem = undefined;
@@ -53,26 +58,32 @@ export class InputsTrial {
     this.parts.onAccepted(this.inForce);
   }
 
-  /** @param again whether the machine is at fault, which may mend without an edit */
-  refuse(problem: string, again: boolean): void {
-    const refused = this.candidate;
+  /** The template could not be rendered: only an edit helps. */
+  fail(problem: string): void {
     this.candidate = undefined;
     this.say(problem);
-    if (!again) return;
-    this.cancelRetry = this.parts.clock.timer(machineRetryMs, () => {
-      this.candidate = refused;
-      this.parts.onRetry();
-    });
+  }
+
+  /**
+   * HAProxy or the machine did not take it, which may mend without an edit: tried again with growing waits.
+   *
+   * @param again how loud the same problem is said another time
+   */
+  refuse(problem: string, again: Severity): void {
+    this.refused = this.candidate;
+    this.candidate = undefined;
+    this.say(problem, again);
+    this.retry.failed();
   }
 
   stop(): void {
-    this.cancelRetry?.();
+    this.retry.reset();
   }
 
-  private say(problem: string): void {
+  private say(problem: string, again: Severity = "debug"): void {
     const known = this.problem === problem;
     this.problem = problem;
     const message = `the new settings or template are refused, the ones in force stay: ${problem}`;
-    this.parts.events.emit("inputs-refused", known ? "debug" : "error", message, { problem });
+    this.parts.events.emit("inputs-refused", known ? again : "error", message, { problem });
   }
 }

@@ -4,7 +4,7 @@ import { SluiceError } from "../support/errors.ts";
 import { TemplateChecks, templateError } from "./checks.ts";
 import { compileTemplate, templateOptions } from "./compiler.ts";
 import { addAsset, addMap, type FilePaths, noFiles, type RenderedFiles } from "./files.ts";
-import { duration, host, quote, token, words } from "./filters.ts";
+import { duration, format, host, quote, token, words } from "./filters.ts";
 import { mainTemplate } from "./template-source.ts";
 import type { BackendView, Surroundings, View } from "./view.ts";
 
@@ -60,7 +60,7 @@ export class CompiledTemplate {
     const environment = new nunjucks.Environment(this.#loader(), templateOptions);
     // What compiled templates call, see compiler.ts.
     Object.assign(environment, { checks: this.#checks });
-    for (const [name, filter] of Object.entries({ quote, words, token, host, duration })) {
+    for (const [name, filter] of Object.entries({ quote, format, words, token, host, duration })) {
       environment.addFilter(name, filter);
     }
     environment.addFilter("random", () => {

@@ -11,6 +11,16 @@ export function quote(value: unknown): string {
   return quoteWord(textOf(value));
 }
 
+/**
+ * `format`: a text or number as one word where HAProxy takes a log-format string (configuration manual 8.2.4): what
+ * `quote` makes of it, with each `%` doubled. Only quoted, a service named `%[env(TOKEN)]` would be evaluated.
+ *
+ * @throws SluiceError ERR_VALUE_UNSAFE for control characters
+ */
+export function format(value: unknown): string {
+  return quoteWord(textOf(value).replaceAll("%", "%%"));
+}
+
 /** `words`: each word of a text quoted by itself; what parts words is white space. */
 export function words(value: unknown): string {
   const parts = textOf(value).trim().split(/ +/);

@@ -87,11 +87,13 @@ export const viewSchema = z.strictObject({
     .strictObject({
       directory: oneLine.describe("The state directory, from the setting `haproxy.directory`."),
       runtimeSocket: oneLine.describe("Path of the stats socket Sluice talks to."),
-      drainTimeoutMs: z
+      hardStopAfterMs: z
         .number()
         .int()
         .min(0)
-        .describe("How long connections may be finished, in milliseconds, from the setting `haproxy.drainTimeout`."),
+        .describe(
+          "How long a worker that a reload replaced may finish its connections, in milliseconds, from the setting `reload.hardStopAfter`. For `hard-stop-after` 0 would mean for ever: write another value then.",
+        ),
       version: oneLine.describe("Sluice's version."),
     })
     .describe("What Sluice needs to find again."),
@@ -158,7 +160,7 @@ export class Viewer {
         user: settings.stats.user,
         password: settings.stats.password,
       },
-      sluice: { directory, runtimeSocket, drainTimeoutMs: settings.haproxy.drainTimeout, version },
+      sluice: { directory, runtimeSocket, hardStopAfterMs: settings.reload.hardStopAfter, version },
       ...(haproxyVersion !== undefined && { haproxy: { version: haproxyVersion } }),
     });
   }

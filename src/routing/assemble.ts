@@ -15,7 +15,8 @@ const longestHost = 253;
 
 /**
  * Puts the services' backends together: sorted, names told apart, a host route for each. Where two services want one
- * backend name, the first in the order of their own names has it. Where two want one host, the one whose name is written
+ * backend name, one that has servers goes before one that is only remembered, else the first in the order of their own
+ * names. Where two want one host, the one whose name is written
  * in small letters has it, so that a newcomer `WEB` takes nothing from `web`; else the first. The other one is named.
  */
 export function assemble(found: readonly ServiceBackend[], settings: Pick<Settings, "http">): LoadBalancer {
@@ -79,6 +80,8 @@ function sourceOf(backend: Backend): ServiceKey {
 
 function byBackend({ backend: a }: ServiceBackend, { backend: b }: ServiceBackend): number {
   if (a.name !== b.name) return order(a.name, b.name);
+  // A service that is only remembered must not keep its name from one that has instances: a datacenter that was renamed.
+  if ((a.servers.length === 0) !== (b.servers.length === 0)) return a.servers.length === 0 ? 1 : -1;
   const [one, other] = [sourceOf(a), sourceOf(b)];
   return order(one.name, other.name) || order(serviceKeyString(one), serviceKeyString(other));
 }

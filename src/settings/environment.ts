@@ -25,6 +25,12 @@ const reservedVariables: Readonly<Record<string, string>> = {
   SLUICE_CONSUL: "the consul binary of Sluice's own tests",
 };
 
+/**
+ * What a kubelet tells the containers of a namespace that has a Service named sluice (Kubernetes' documentation:
+ * "Service", "Environment variables"): SLUICE_SERVICE_HOST, SLUICE_SERVICE_PORT_HTTP, SLUICE_PORT_80_TCP_ADDR and so on.
+ */
+const kubernetesVariable = /^SLUICE_(SERVICE_(HOST|PORT)|PORT)(_|$)/;
+
 /** Consul's own variables (its documentation: "Consul Commands", environment variables) and the keys they set. */
 const consulVariables: Readonly<Record<string, string>> = {
   CONSUL_HTTP_ADDR: "consul.address",
@@ -42,7 +48,8 @@ export function sluiceEnvironment(env: Environment, keys: readonly SettingKey[])
   const values = new Map<string, NamedValue>();
   const problems: SettingProblem[] = [];
   for (const name of Object.keys(env).sort()) {
-    if (!name.startsWith("SLUICE_") || Object.hasOwn(reservedVariables, name)) continue;
+    if (!name.startsWith("SLUICE_") || Object.hasOwn(reservedVariables, name) || kubernetesVariable.test(name))
+      continue;
     const key = byName.get(name);
     const value = env[name];
     if (key === undefined) {

@@ -99,6 +99,9 @@ export const settingsSchema = z.strictObject({
       minInterval: duration
         .default(1_000)
         .describe("Least time between two reloads; the first is done at once, what comes meanwhile is done in one."),
+      hardStopAfter: duration
+        .default(300_000)
+        .describe("How long a worker that a reload replaced may finish its connections; what is left then is cut."),
     })
     .prefault({}),
   resync: durationWithin({ minMs: 100 })

@@ -17,6 +17,7 @@ export function acceptedToJson(accepted: Accepted, wallMs: number): unknown {
   const snapshot: Snapshot = {
     services: accepted.services,
     unselected: new Set(),
+    unwatched: new Set(),
     sequence: 0,
     takenAt: wallMs,
     answeredAt: 0,

@@ -7,7 +7,7 @@ import { Mutex } from "../support/mutex.ts";
 import { atomicWrite, removeLeftovers, syncDirectory } from "./atomic-write.ts";
 import { acquireLock, type DirectoryLock } from "./lock.ts";
 import { pathBelow, type StatePaths, statePaths } from "./paths.ts";
-import { changedState, initialState, parseState, type StateChange, type StoredState } from "./stored-state.ts";
+import { initialState, parseState, type StateChange, type StoredState } from "./stored-state.ts";
 import { stateUnusable } from "./unusable.ts";
 
 export interface StoreOptions {
@@ -116,7 +116,7 @@ function directoryStore(paths: StatePaths, found: StoredState, lock: DirectoryLo
     state: () => state,
     saveState: (change) =>
       stateTurn.run(async () => {
-        const next = changedState(state, change);
+        const next = { ...state, ...change };
         await write(paths.state, `${JSON.stringify(next, undefined, 2)}\n`);
         state = next;
       }),

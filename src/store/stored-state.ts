@@ -16,10 +16,6 @@ const storedStateSchema = z.object({
   schema: z.literal(schemaVersion),
   /** Counts the configurations that were committed. */
   generation: z.number().int().nonnegative(),
-  /** Digest of the structure of the committed configuration. */
-  structure: z.string().optional(),
-  /** Digest of the text of the committed configuration. */
-  configDigest: z.string().optional(),
   leaving: z.array(leavingServer),
 });
 
@@ -41,26 +37,13 @@ export interface LeavingServer {
 export interface StoredState {
   readonly schema: 1;
   readonly generation: number;
-  readonly structure?: string;
-  readonly configDigest?: string;
   readonly leaving: readonly LeavingServer[];
 }
 
-/** What `saveState` changes; a key that is there with undefined is taken away. */
-export interface StateChange {
-  readonly generation?: number;
-  readonly structure?: string | undefined;
-  readonly configDigest?: string | undefined;
-  readonly leaving?: readonly LeavingServer[];
-}
+/** What `saveState` changes. */
+export type StateChange = Partial<Pick<StoredState, "generation" | "leaving">>;
 
 export const initialState: StoredState = { schema: schemaVersion, generation: 0, leaving: [] };
-
-/** A state with a change put in. */
-export function changedState(state: StoredState, change: StateChange): StoredState {
-  const next = { ...state, ...change };
-  return Object.fromEntries(Object.entries(next).filter(([, value]) => value !== undefined)) as unknown as StoredState;
-}
 
 /**
  * The content of state.json; undefined when it is broken.
@@ -86,5 +69,5 @@ export function parseState(text: string, file: string): StoredState | undefined 
   const parsed = storedStateSchema.safeParse(json);
   if (!parsed.success) return undefined;
   const leaving = parsed.data.leaving.map((server) => ({ ...server, options: server.options }));
-  return changedState(initialState, { ...parsed.data, leaving });
+  return { ...initialState, ...parsed.data, leaving };
 }

@@ -15,6 +15,7 @@ export const errorCodes = {
   ERR_TEMPLATE_FAILED: "the template cannot be rendered",
   ERR_VALUE_UNSAFE: "a value cannot be carried into haproxy.cfg",
   ERR_HAPROXY_CONFIG_INVALID: "haproxy -c refused the configuration",
+  ERR_HAPROXY_CHECK_FAILED: "haproxy -c could not be run to its end",
   ERR_HAPROXY_MISSING: "the haproxy binary cannot be run",
   ERR_HAPROXY_TOO_OLD: "the haproxy binary is older than 2.6",
   ERR_HAPROXY_PREFLIGHT: "the configuration is valid but this machine cannot run it",

@@ -1,4 +1,4 @@
-import { type FSWatcher, readdirSync, readFileSync, realpathSync, type Stats, statSync, watch } from "node:fs";
+import { type FSWatcher, readFileSync, realpathSync, type Stats, statSync, watch } from "node:fs";
 import { readFile } from "node:fs/promises";
 import path from "node:path";
 import type { Clock } from "./clock.ts";
@@ -157,29 +157,6 @@ export function watchFiles(options: FileWatchOptions): FileWatch {
   };
 }
 
-/**
- * The files below a directory, at any depth, whose names end in one of these endings (`.njk`), sorted: `paths` for
- * a directory of templates. Files and directories that begin with a dot are left out; a directory that cannot be read
- * has none.
- */
-export function filesBelow(directory: string, endings: readonly string[]): readonly string[] {
-  const found: string[] = [];
-  const visit = (current: string, trail: ReadonlySet<string>): void => {
-    const identity = identityOf(current);
-    // A link that leads back up would never end.
-    if (identity === undefined || trail.has(identity)) return;
-    for (const name of namesIn(current)) {
-      if (name.startsWith(".")) continue;
-      const entry = path.join(current, name);
-      const stats = statsOf(entry);
-      if (stats?.isDirectory() === true) visit(entry, new Set([...trail, identity]));
-      else if (stats?.isFile() === true && endings.some((ending) => name.endsWith(ending))) found.push(entry);
-    }
-  };
-  visit(directory, new Set());
-  return found.sort();
-}
-
 /** Where a change of the file shows: its own directory (a link swapped there), and that of what the link leads to. */
 function directoriesOf(file: string): readonly string[] {
   try {
@@ -200,14 +177,6 @@ function statsOf(entry: string): Stats | undefined {
     return statSync(entry, { throwIfNoEntry: false });
   } catch {
     return undefined;
-  }
-}
-
-function namesIn(directory: string): readonly string[] {
-  try {
-    return readdirSync(directory);
-  } catch {
-    return [];
   }
 }
 

@@ -280,6 +280,16 @@ describe("errors never end it and never change the value", () => {
     expect(Math.max(...clock.sleeps)).toBe(500);
   });
 
+  test.each([401, 403, 429])("a %i is not asked again at the pace of a local agent that is away", async (status) => {
+    start({ random: () => 1 });
+    for (let errors = 1; errors <= 8; errors += 1) {
+      consul.answer(path, { status, body: "" });
+      await eventually(() => query.status().errors === errors);
+      await wakeFrom(errors);
+    }
+    expect(clock.sleeps.slice(0, 8)).toEqual([500, 1_000, 2_000, 4_000, 5_000, 5_000, 5_000, 5_000]);
+  });
+
   test.each([
     ["5", 5_000],
     ["86400", 60_000],
@@ -382,5 +392,73 @@ describe("a value that vanishes", () => {
       await asked(5 + waits);
     }
     await eventually(() => query.value() === "");
+  });
+});
+
+describe("a catalog that fills again after the index went back", () => {
+  const words = (text: string) => text.split(",").filter((word) => word !== "");
+  const joining: Partial<BlockingQueryOptions<string>> = {
+    missing: (outstanding, answered) =>
+      words(outstanding)
+        .filter((word) => !words(answered).includes(word))
+        .join() || undefined,
+    join: (answered, missing) => [...new Set([...words(answered), ...words(missing)])].sort().join(),
+    onValue: (value, { changed, reason }) =>
+      told.push(`${changed ? "new" : "same"} ${value}${reason === undefined ? "" : ` (${reason})`}`),
+  };
+
+  async function goBack(answered: readonly string[]): Promise<void> {
+    start(joining);
+    consul.answer(path, { index: 70, body: ["a", "b", "c"] });
+    consul.answer(path, { index: 8, body: answered }, { index: 8, body: answered });
+    await asked(4);
+  }
+
+  test("takes nothing away, and what is new joins at once", async () => {
+    await goBack(["b"]);
+    expect(query.value()).toBe("a,b,c");
+    expect(query.status()).toMatchObject({ stale: true, reason: expect.stringMatching(/may fill again/) });
+    consul.answer(path, { index: 9, body: ["b", "d"] });
+    await asked(5);
+    expect(query.value()).toBe("a,b,c,d");
+    expect(told.at(-1)).toMatch(/^new a,b,c,d \(.*may fill again\)$/);
+    // Asked again after a short wait, not after the long one.
+    expect(lastQuery()).toEqual({ index: "9", wait: "10000ms" });
+  });
+
+  test("is fresh once all that was believed is answered", async () => {
+    await goBack(["b"]);
+    consul.answer(path, { index: 9, body: ["a", "b", "c", "d"] });
+    await eventually(() => told.includes("fresh"));
+    expect(query.value()).toBe("a,b,c,d");
+    expect(query.status().stale).toBe(false);
+  });
+
+  test("lets go of what came back and left then", async () => {
+    await goBack(["b"]);
+    consul.answer(path, { index: 9, body: ["c"] });
+    await asked(5);
+    expect(query.value()).toBe("a,c");
+    expect(query.status().stale).toBe(true);
+  });
+
+  test("starts over when the index goes back once more", async () => {
+    await goBack(["b", "c"]);
+    // So that no answer comes too fast.
+    clock.advance(1_000);
+    consul.answer(path, { index: 2, body: [] }, { index: 2, body: [] });
+    await asked(6);
+    expect(query.value()).toBe("a,b,c");
+  });
+
+  test("counts as it is when the minute is over", async () => {
+    await goBack(["b"]);
+    for (let waits = 0; waits < 6; waits += 1) {
+      expect(query.value()).toBe("a,b,c");
+      consul.answer(path, late({ index: 8, body: ["b"] }, 10_000));
+      await asked(5 + waits);
+    }
+    await eventually(() => query.value() === "b");
+    expect(query.status().stale).toBe(false);
   });
 });

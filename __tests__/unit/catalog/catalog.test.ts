@@ -171,6 +171,53 @@ describe("the first snapshot", () => {
   });
 });
 
+describe("an answer that cannot be used", () => {
+  const broken = (name: string, id: string) => ({ ...healthEntry(name, id), Checks: [{ CheckID: "c" }] });
+
+  test("in one entry costs that instance only, and is said once", async () => {
+    consul.set("a", [healthEntry("a", "a1"), broken("a", "a2"), healthEntry("a", "a3", { port: 2 ** 63 })]);
+    start();
+    await eventually(() => catalog.latest() !== undefined);
+    expect(ids("a")).toEqual(["a1", "a3"]);
+    consul.set("a", [healthEntry("a", "a1"), broken("a", "a2"), healthEntry("a", "a4")]);
+    await eventually(() => ids("a")?.join() === "a1,a4");
+    const complaints = logged.filter(({ level }) => level === "warn");
+    expect(complaints).toMatchObject([{ fields: { service: "a", count: 1, first: expect.stringMatching(/n1\/a2/) } }]);
+  });
+
+  test("keeps no first snapshot waiting, and is made good by one that can", async () => {
+    consul.set("a", [healthEntry("a", "a1")]);
+    consul.set("b", [broken("b", "b1")]);
+    start();
+    await eventually(() => catalog.latest() !== undefined && ids("a")?.length === 1);
+    expect(service("b")).toMatchObject({ instances: [], freshness: { stale: true, unanswered: true } });
+    expect(service("b")?.freshness.reason).toMatch(/Status/);
+    await eventually(() => catalog.status().watches.some(({ name, errors }) => name === "b" && errors > 2));
+    expect(service("b")?.freshness.unanswered).toBe(true);
+    consul.set("b", [healthEntry("b", "b1")]);
+    await eventually(() => ids("b")?.join() === "b1");
+    expect(service("b")?.freshness).toEqual({ asOf: expect.any(Number), stale: false });
+  });
+
+  test("leaves what was known where there is something", async () => {
+    consul.set("a", [healthEntry("a", "a1")]);
+    start();
+    await eventually(() => catalog.latest() !== undefined);
+    consul.set("a", [broken("a", "a1")]);
+    await eventually(() => service("a")?.freshness.stale === true);
+    expect(ids("a")).toEqual(["a1"]);
+    expect(service("a")?.freshness).not.toHaveProperty("unanswered");
+  });
+
+  test("for want of an index, which is how Consul says that it has no data yet, is waited for", async () => {
+    consul.set("a", [healthEntry("a", "a1")]);
+    consul.override("/v1/health/service/a", () => ({ body: [] }));
+    start();
+    await eventually(() => catalog.status().watches.some(({ name, errors }) => name === "a" && errors > 1));
+    expect(catalog.latest()).toBeUndefined();
+  });
+});
+
 describe("changes", () => {
   test("what did not change keeps its object", async () => {
     consul.set("a", [healthEntry("a", "a1"), healthEntry("a", "a2", { port: 81 })]);
@@ -206,8 +253,10 @@ describe("changes", () => {
     consul.set("a", [healthEntry("a", "a1"), healthEntry("a", "a2")]);
     await eventually(() => ids("a")?.length === 2);
     expect(names()).toEqual(["a"]);
+    expect(catalog.latest()?.unwatched).toEqual(new Set(["dc1////b"]));
     consul.override("/v1/health/service/b", undefined);
     await eventually(() => names().join() === "a,b");
+    expect(catalog.latest()?.unwatched.size).toBe(0);
     expect(snapshots.map(({ sequence }) => sequence)).toEqual(snapshots.map((_snapshot, index) => index + 1));
   });
 
@@ -274,11 +323,68 @@ describe("changes", () => {
     expect(catalog.latest()?.unselected).toEqual(new Set(["dc1////a", "dc1////consul"]));
   });
 
+  test("a service that only the list by meta lost has vanished when it has no instance, whatever the list still says", async () => {
+    consul.set("a", [healthEntry("a", "a1", { tags: [], meta: { haproxy_host: "x" } })], {
+      tags: [],
+      meta: ["haproxy_host"],
+    });
+    start();
+    await eventually(() => catalog.latest() !== undefined);
+    // The list of all is not answered yet, and goes on naming it.
+    consul.override("/v1/catalog/services", ({ query }) =>
+      query["filter"] !== undefined && Number(query["index"] ?? 0) < 99 ? { index: 99, body: {} } : undefined,
+    );
+    consul.override("/v1/health/service/a", ({ query }) =>
+      Number(query["index"] ?? 0) < 99 ? { index: 99, body: [] } : undefined,
+    );
+    await eventually(() => names().length === 0);
+    expect(snapshots.every(({ unselected }) => !unselected.has("dc1////a"))).toBe(true);
+    // Said again by a list that is younger, it is there and not selected.
+    consul.override("/v1/catalog/services", ({ query }) =>
+      query["filter"] === undefined && Number(query["index"] ?? 0) < 100
+        ? { index: 100, body: { consul: [], a: [], more: [] } }
+        : undefined,
+    );
+    await eventually(() => catalog.latest()?.unselected.has("dc1////a") === true);
+  });
+
+  test.each([
+    ["a tag", { tags: ["haproxy.enable=true"] }],
+    ["a meta key", { tags: [], meta: { haproxy_host: "x" } }],
+  ])("a service that the lists do not select is kept while an instance of it has %s", async (_what, more) => {
+    consul.set("a", [healthEntry("a", "a1", more)]);
+    start();
+    await eventually(() => catalog.latest() !== undefined);
+    consul.set("a", [healthEntry("a", "a1", more)], { tags: [] });
+    await eventually(() => consul.fake.asked("/v1/health/service/a").some(({ query }) => query["near"] !== undefined));
+    await new Promise((resolve) => setTimeout(resolve, 30));
+    expect(ids("a")).toEqual(["a1"]);
+    expect(catalog.latest()?.unselected.has("dc1////a")).toBe(false);
+    consul.set("a", [healthEntry("a", "a1", more)]);
+    await eventually(() => catalog.status().watches[0]?.stale === false && ids("a")?.length === 1);
+  });
+
+  test("a service is not forgotten while a list may still fill again", async () => {
+    const exposed = { tags: [], meta: ["haproxy_host"] };
+    consul.set("a", [healthEntry("a", "a1", { tags: [], meta: { haproxy_host: "x" } })], exposed);
+    const clock = new TestClock();
+    start("tagged", {}, clock);
+    await eventually(() => catalog.latest() !== undefined);
+    // The list by meta starts again from a low index and has nothing yet, the list of all has not been heard.
+    consul.override("/v1/catalog/services", ({ query }) =>
+      query["filter"] !== undefined && query["index"] !== "3" ? { index: 3, body: {} } : undefined,
+    );
+    await eventually(() => clock.pending().some((ms) => ms > 50_000 && ms <= 60_000));
+    expect(ids("a")).toEqual(["a1"]);
+    expect(catalog.latest()?.unselected.has("dc1////a")).toBe(false);
+    expect(consul.fake.asked("/v1/health/service/a").every(({ query }) => query["near"] === undefined)).toBe(true);
+  });
+
   test("what is exposed can change while it runs", async () => {
     consul.set("tagged", [healthEntry("tagged", "t1")]);
     consul.set("byprefix", [healthEntry("byprefix", "p1")], { tags: ["urlprefix-/x"] });
     consul.set("bymeta", [healthEntry("bymeta", "m1")], { tags: [], meta: ["haproxy_host"] });
-    consul.set("plain", [healthEntry("plain", "x1")], { tags: ["other"] });
+    consul.set("plain", [healthEntry("plain", "x1", { tags: ["other"] })], { tags: ["other"] });
     start("all");
     await eventually(() => catalog.latest() !== undefined);
     expect(names()).toEqual(["bymeta", "byprefix", "plain", "tagged"]);
@@ -340,6 +446,7 @@ describe("connections", () => {
     await eventually(() => catalog.latest() !== undefined);
     expect(names()).toEqual(["b", "c"]);
     expect(catalog.status()).toMatchObject({ budget: 4, beyondBudget: ["d", "e"] });
+    expect(catalog.latest()?.unwatched).toEqual(new Set(["dc1////d", "dc1////e"]));
     const complaint = logged.find(({ level }) => level === "error");
     expect(complaint?.fields).toMatchObject({ code: "ERR_CONSUL_TOO_MANY_WATCHES", selected: 4, beyond: 2 });
     expect(complaint?.message).toMatch(/consul\.connections allows 4.*limits\.http_max_conns_per_client/);
@@ -348,7 +455,12 @@ describe("connections", () => {
     await eventually(() => catalog.status().beyondBudget.join() === "a,d,e");
     expect(names()).toEqual(["b", "c"]);
     consul.remove("b");
+    // The place that is free is a's, which stays unknown until it has answered.
     await eventually(() => names().join() === "a,c");
+    expect(catalog.latest()?.unwatched).toEqual(new Set(["dc1////d", "dc1////e"]));
+    for (const snapshot of snapshots.filter(({ unwatched }) => unwatched.size > 2)) {
+      expect(service("a", snapshot)).toBeUndefined();
+    }
     expect(logged.filter(({ level }) => level === "error")).toHaveLength(1);
   });
 

@@ -1,12 +1,12 @@
 import { describe, expect, test } from "@jest/globals";
 import { parseHealth } from "../../../src/catalog/answers.ts";
-import { normaliseInstances, worstOf } from "../../../src/catalog/health.ts";
+import { normaliseInstances, readInstances, worstOf } from "../../../src/catalog/health.ts";
 import { healthEntry } from "../../support/fake-consul.ts";
 
 const key = { datacenter: "dc1", name: "web" };
 
 function normalise(...entries: readonly object[]) {
-  return normaliseInstances(parseHealth(entries), key);
+  return normaliseInstances(parseHealth(entries).entries, key);
 }
 
 describe("health", () => {
@@ -94,9 +94,9 @@ describe("instances", () => {
 
   test("keep their objects where nothing changed, and the list where none did", () => {
     const before = normalise(healthEntry("web", "a"), healthEntry("web", "b"));
-    const answer = parseHealth([healthEntry("web", "b"), healthEntry("web", "a")]);
+    const answer = parseHealth([healthEntry("web", "b"), healthEntry("web", "a")]).entries;
     expect(normaliseInstances(answer, key, before)).toBe(before);
-    const changed = parseHealth([healthEntry("web", "b"), healthEntry("web", "a", { status: "critical" })]);
+    const changed = parseHealth([healthEntry("web", "b"), healthEntry("web", "a", { status: "critical" })]).entries;
     const after = normaliseInstances(changed, key, before);
     expect(after).not.toBe(before);
     expect(after[0]).not.toBe(before[0]);
@@ -111,7 +111,9 @@ describe("instances", () => {
     ["weights", { weights: { Passing: 2, Warning: 1 } }],
   ])("that differ in %s are new objects", (_what, more) => {
     const before = normalise(healthEntry("web", "a"));
-    expect(normaliseInstances(parseHealth([healthEntry("web", "a", more)]), key, before)[0]).not.toBe(before[0]);
+    expect(normaliseInstances(parseHealth([healthEntry("web", "a", more)]).entries, key, before)[0]).not.toBe(
+      before[0],
+    );
   });
 
   test("on two nodes with one id stay apart", () => {
@@ -123,6 +125,50 @@ describe("instances", () => {
   });
 });
 
+describe("numbers that no port or weight can be", () => {
+  // As JSON.parse gives them; Consul itself answers 200 to a registration with the first.
+  test.each([
+    ["9223372036854775807", 2 ** 63],
+    ["-9223372036854775808", -(2 ** 63)],
+    ["80.5", 80.5],
+  ])("a port of %s is carried for routing to refuse", (text, port) => {
+    const entry = JSON.parse(JSON.stringify(healthEntry("web", "w1")).replace('"Port":80', `"Port":${text}`));
+    expect(normalise(entry)).toMatchObject([{ id: "w1", port }]);
+  });
+
+  test("weights are whole and within Consul's bounds", () => {
+    const weights = { Passing: 2 ** 63, Warning: 1.5 };
+    expect(normalise(healthEntry("web", "w1", { weights }))[0]?.weights).toEqual({ passing: 65_535, warning: 1 });
+  });
+});
+
+describe("an entry that cannot be read", () => {
+  const broken = { ...healthEntry("web", "bad"), Checks: [{ CheckID: "c" }] };
+
+  test("costs only itself, and is named with what is wrong", () => {
+    const { instances, unusable } = readInstances([healthEntry("web", "a"), broken, healthEntry("web", "b")], key);
+    expect(instances.map(({ id }) => id)).toEqual(["a", "b"]);
+    expect(unusable).toEqual([expect.stringMatching(/"n1\/bad".*Status/s)]);
+  });
+
+  test("takes nothing from those that keep their objects", () => {
+    const before = readInstances([healthEntry("web", "a")], key).instances;
+    expect(readInstances([broken, healthEntry("web", "a")], key, before).instances).toBe(before);
+  });
+
+  test("never makes a service empty: then the whole answer is unusable", () => {
+    const invalid = expect.objectContaining({ code: "ERR_CONSUL_ANSWER_INVALID" });
+    expect(() => readInstances([broken], key)).toThrow(invalid);
+    expect(() => readInstances([broken, healthEntry("Web", "other")], key)).toThrow(invalid);
+    expect(() => readInstances([null], key)).toThrow(invalid);
+  });
+
+  test("of a service whose name differs in case is another's concern", () => {
+    const other = { ...healthEntry("Web", "bad"), Checks: [{ CheckID: "c" }] };
+    expect(readInstances([other], key)).toEqual({ instances: [], unusable: [] });
+  });
+});
+
 test.each([
   ["an object", {}],
   ["a page", "<html>"],
@@ -130,5 +176,5 @@ test.each([
   ["a port that is a text", [{ Node: { Node: "n" }, Service: { ID: "a", Service: "web", Port: "80" } }]],
   ["a check without a status", [{ ...healthEntry("web", "a"), Checks: [{ CheckID: "c" }] }]],
 ])("%s is not an answer", (_what, body) => {
-  expect(() => parseHealth(body)).toThrow(expect.objectContaining({ code: "ERR_CONSUL_ANSWER_INVALID" }));
+  expect(() => readInstances(body, key)).toThrow(expect.objectContaining({ code: "ERR_CONSUL_ANSWER_INVALID" }));
 });

@@ -24,6 +24,7 @@ function snapshotOf(...services: readonly CatalogService[]): Snapshot {
   return {
     services: new Map(services.map((service) => [serviceKeyString(service.key), service])),
     unselected: new Set(["dc1////z", "dc1////consul"]),
+    unwatched: new Set(["dc1////y", "dc1////x"]),
     sequence: 41,
     takenAt: 1_800_000_000_000,
     answeredAt: 12,
@@ -35,13 +36,13 @@ describe("a snapshot", () => {
     const snapshot = snapshotOf(
       {
         key,
-        instances: [instance("a"), instance("b", { nodeHealthOnly: true })],
+        instances: [instance("a", { port: 2 ** 63 }), instance("b", { nodeHealthOnly: true, port: 80.5 })],
         freshness: { asOf: 5, stale: true, reason: "away" },
       },
       {
         key: { datacenter: "dc1", partition: "p", namespace: "n", name: "web" },
         instances: [],
-        freshness: { asOf: 6, stale: false },
+        freshness: { asOf: 6, stale: true, reason: "no answer", unanswered: true },
       },
     );
     const back = parseSnapshot(JSON.parse(JSON.stringify(snapshotToJson(snapshot))));
@@ -79,6 +80,7 @@ describe("a snapshot", () => {
       { id: "b", tags: ["a", "z"] },
     ]);
     expect(snapshot.unselected.size).toBe(0);
+    expect(snapshot.unwatched.size).toBe(0);
   });
 
   test.each([

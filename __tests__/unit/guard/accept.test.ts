@@ -9,8 +9,19 @@ const noProbes: Probes = new Map();
 const web = "dc1////web";
 const start = 5_000_000;
 
-function snapshot(services: readonly CatalogService[], unselected: readonly string[] = []): Snapshot {
-  return { services: byKey(services), unselected: new Set(unselected), sequence: 1, takenAt: 0, answeredAt: 0 };
+function snapshot(
+  services: readonly CatalogService[],
+  unselected: readonly string[] = [],
+  unwatched: readonly string[] = [],
+): Snapshot {
+  return {
+    services: byKey(services),
+    unselected: new Set(unselected),
+    unwatched: new Set(unwatched),
+    sequence: 1,
+    takenAt: 0,
+    answeredAt: 0,
+  };
 }
 
 const fleet = (...numbers: readonly number[]) => numbers.map((number) => instance("web", number));
@@ -299,5 +310,47 @@ describe("identity", () => {
     const copy = structuredClone(before);
     accept(before, snapshot([]), noProbes, policy, start + 1);
     expect(before).toEqual(copy);
+  });
+});
+
+describe("what nothing is known of", () => {
+  const sick = [...fleet(1), instance("web", 2, { health: "critical" })];
+  const ask = (before: Accepted | undefined, next: Snapshot, at = start, probes = noProbes) =>
+    accept(before, next, probes, policy, at);
+
+  test("a service that is not watched stays as it was, to the very object and for as long as it takes", () => {
+    const first = ask(undefined, snapshot([service("web", sick), service("db", [])]));
+    const later = ask(first, snapshot([], [], [web, "dc1////db"]), start + 2 * policy.rememberMs);
+    expect(later.services.get(web)).toBe(first.services.get(web));
+    expect(later.services.has("dc1////db")).toBe(true);
+    expect(later.emptySince).toEqual(first.emptySince);
+    expect(later.holds).toEqual([]);
+  });
+
+  test("one that never was accepted is not made up", () => {
+    expect(ask(undefined, snapshot([], [], [web])).services.size).toBe(0);
+  });
+
+  test("what it holds goes on being asked and comes to its end", () => {
+    const first = ask(undefined, snapshot([service("web", fleet(1, 2))]));
+    const holding = ask(first, snapshot([service("web", [])]));
+    const unwatched = ask(holding, snapshot([], [], [web]), start + 5, probe(false, ...fleet(1)));
+    expect(unwatched.holds).toMatchObject([{ instance: { id: "web-2" }, since: start }]);
+    expect(unwatched.services.get(web)?.instances.map(({ id }) => id)).toEqual(["web-2"]);
+    const over = ask(unwatched, snapshot([], [], [web]), start + policy.holdForMs);
+    expect(over.services.get(web)?.instances).toEqual([]);
+    expect(over.holds).toEqual([]);
+  });
+
+  test("a service that was never answered keeps its instances, and says that they are stale", () => {
+    const first = ask(undefined, snapshot([service("web", sick)]));
+    const freshness = { asOf: 1, stale: true, reason: "unusable", unanswered: true };
+    const next = snapshot([{ ...service("web", []), freshness }]);
+    const after = ask(first, next, start + policy.holdForMs);
+    expect(after.services.get(web)).toEqual({ ...first.services.get(web), freshness });
+    expect(after.services.get(web)?.instances).toBe(first.services.get(web)?.instances);
+    expect(after.holds).toEqual([]);
+    expect(ask(after, next, start + policy.holdForMs).services.get(web)).toBe(after.services.get(web));
+    expect(ask(undefined, next).services.get(web)?.instances).toEqual([]);
   });
 });

@@ -94,6 +94,19 @@ describe("servers that nobody vouches for", () => {
     expect(world.journal).toEqual([]);
   });
 
+  test("who was let in is forgotten with its backend", async () => {
+    await serving();
+    await world.publish({ web: [a], api: [c] });
+    await world.advance(2_000);
+    expect([...world.reconciler.admission.admitted.keys()].sort()).toEqual(["api", "web"]);
+    await world.publish({ web: [a] }, ["api"]);
+    await world.advance(2_000);
+    expect([...world.reconciler.admission.admitted.keys()]).toEqual(["web"]);
+    await world.publish({ web: [a], api: [c] });
+    await world.advance(5_000);
+    expect(world.runningServers()).toEqual({ api: { [C]: 1 }, web: { [A]: 1 } });
+  });
+
   test("that served already when the operator came back go on serving; those that waited wait", async () => {
     await serving();
     const instances = { web: [a, { ...b, ...unvouched }, { ...c, ...unvouched }] };

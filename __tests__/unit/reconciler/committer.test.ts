@@ -72,16 +72,15 @@ describe("the file", () => {
     expect(world.eventsOf("reconcile-failed")).toHaveLength(3);
   });
 
-  test("one that HAProxy does not take stays as it was, is not asked again, and the next change is tried", async () => {
+  test("one that HAProxy does not take stays as it was, is shown, and the next change is tried", async () => {
     await serving();
     const before = world.store.config;
     world.haproxy.failValidation(/8002/);
     await world.publish({ web: [a, b] });
-    await world.advance(5_000);
-    world.reconciler.resync();
-    await world.advance(5_000);
+    await world.advance(9_000);
     expect(world.asked().filter((entry) => entry === "validate")).toEqual(["validate"]);
     expect(world.store.config).toBe(before);
+    expect(world.reconciler.status().fileRefused).toEqual([expect.stringContaining(`server ${B}`)]);
     expect(world.haproxy.serving("web")).toEqual({ [A]: 1, [B]: 1 });
     expect(world.eventsOf("file-refused").map(({ message }) => message)).toEqual([
       expect.stringContaining(`server ${B}`),
@@ -89,6 +88,62 @@ describe("the file", () => {
     await world.publish({ web: [a, c] });
     await world.advance(1_000);
     expect(world.fileServers()).toEqual({ web: { [A]: 1, [C]: 1 } });
+    expect(world.reconciler.status().fileRefused).toBeUndefined();
+    await world.advance(100_000);
+    expect(world.asked().filter((entry) => entry === "validate")).toEqual(["validate"]);
+  });
+
+  test("one that HAProxy did not take is asked about again with growing waits, and at a resync", async () => {
+    await serving({ settings: { resync: "1h" } });
+    world.haproxy.failValidation(/8002/);
+    await world.publish({ web: [a, b] });
+    await world.advance(1_000);
+    const validations = () => world.asked().filter((entry) => entry === "validate").length;
+    expect(validations()).toBe(1);
+    await world.advance(10_000);
+    expect(validations()).toBe(1);
+    await world.advance(18_000);
+    expect(validations()).toBe(0);
+    await world.advance(3_000);
+    expect(validations()).toBe(1);
+    world.reconciler.resync();
+    await world.advance(1_000);
+    expect(validations()).toBe(1);
+    expect(world.eventsOf("file-refused").map(({ severity }) => severity)).toEqual([
+      "error",
+      "debug",
+      "debug",
+      "debug",
+    ]);
+    expect(world.reconciler.status().fileRefused).toHaveLength(1);
+    world.haproxy.mend();
+    world.reconciler.resync();
+    await world.advance(1_000);
+    expect(world.fileServers()).toEqual({ web: { [A]: 1, [B]: 1 } });
+    expect(world.reconciler.status().fileRefused).toBeUndefined();
+  });
+
+  test("one that is refused is not shown any more when the old one will do again", async () => {
+    await serving();
+    world.haproxy.failValidation(/8002/);
+    await world.publish({ web: [a, b] });
+    await world.advance(1_000);
+    expect(world.reconciler.status().fileRefused).toHaveLength(1);
+    await world.publish({ web: [a] });
+    await world.advance(1_000);
+    expect(world.reconciler.status().fileRefused).toBeUndefined();
+  });
+
+  test("one of which HAProxy gave no verdict is written when it does", async () => {
+    await serving();
+    world.haproxy.failCheck = true;
+    await world.publish({ web: [a, b] });
+    await world.advance(10_000);
+    expect(world.reconciler.status().fileRefused).toBeUndefined();
+    expect(world.reconciler.status().fileLagMs).toBe(10_000);
+    world.haproxy.failCheck = false;
+    await world.advance(10_000);
+    expect(world.fileServers()).toEqual({ web: { [A]: 1, [B]: 1 } });
   });
 
   test("is written while a reload has to wait for its turn", async () => {

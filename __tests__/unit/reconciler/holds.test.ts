@@ -45,6 +45,22 @@ describe("instances that vanish all at once", () => {
     expect(world.clock.pending).toBe(1);
   });
 
+  test("are let go when three questions in a row stay unanswered, not when one or two do", async () => {
+    await serving();
+    await world.publish({});
+    for (let round = 0; round < 5; round += 1) {
+      world.silentPorts.add(a.port);
+      await world.advance(2_000);
+      world.silentPorts.clear();
+      await world.advance(1_000);
+    }
+    expect(world.haproxy.serving("web")).toEqual({ [A]: 1 });
+    world.silentPorts.add(a.port);
+    await world.advance(3_000);
+    expect(world.haproxy.serving("web")).toEqual({});
+    expect(world.reconciler.status().holds).toEqual([]);
+  });
+
   test("are let go when they have been held for long enough", async () => {
     await serving({ settings: { guard: { holdFor: "30s" } } });
     await world.publish({});

@@ -72,6 +72,30 @@ describe("somebody else's hand", () => {
     expect(world.eventsOf("drift")).toHaveLength(1);
   });
 
+  test("a server whose making broke off half-way is finished, its checks included", async () => {
+    await serving();
+    world.haproxy.breakOffNextAdd();
+    await world.publish({ web: [a, b] });
+    expect(world.haproxy.serving("web")).toEqual({ [A]: 1 });
+    await world.advance(2_000);
+    expect(world.asked()).toEqual([`apply add web/${B} weight 1`, `apply revive web/${B}`, "validate", "write config"]);
+    expect(world.runningServers()).toEqual({ web: { [A]: 1, [B]: 1 } });
+    expect(world.haproxy.unchecked()).toEqual([]);
+  });
+
+  test("the event about much that has drifted names some of it, and how much it is", async () => {
+    const many = Array.from({ length: 30 }, (_, at) => ({ id: `i${at}`, port: 9000 + at }));
+    await serving();
+    await world.publish({ web: [a, ...many] });
+    await world.advance(2_000);
+    for (const { id, port } of many) world.haproxy.drift("web", `${id}_10.0.0.1:${port}`, { weight: 7 });
+    await world.publish({ web: [a, b, ...many] });
+    await world.advance(2_000);
+    const [drift] = world.eventsOf("drift");
+    expect(drift?.data["operations"]).toHaveLength(20);
+    expect(drift?.data["count"]).toBe(30);
+  });
+
   test("a resync that is asked for while a pass is under way reads back all the same", async () => {
     await serving();
     const release = world.haproxy.hold("apply");
@@ -208,6 +232,81 @@ describe("an operator that comes back", () => {
     expect(reloads()).toBe(1);
     expect(world.store.config).toContain("timeout client 1s");
     expect(world.haproxy.serving("web")).toEqual({ [A]: 1, [B]: 1 });
+  });
+});
+
+describe("a structure nobody knows, where the wanted one is refused", () => {
+  const foreign = () => (world.store.config ?? "").replace(/SLUICE_STRUCTURE \S+/, "SLUICE_STRUCTURE 0123");
+
+  /** HAProxy does not take the wanted `api`, and then somebody starts it on another file. */
+  async function lost(): Promise<void> {
+    await serving();
+    world.haproxy.failValidation(/backend api/);
+    await world.publish({ web: [a], api: [c] });
+    await world.advance(5_000);
+    world.asked();
+    world.haproxy.startOn(foreign());
+    world.reconciler.resync();
+  }
+
+  test("is left by one reload to the live file, and endpoints go on", async () => {
+    await lost();
+    const { config } = world.store;
+    await world.advance(0);
+    expect(world.asked()).toEqual(["preflight", "reload"]);
+    expect(world.store.config).toBe(config);
+    await world.publish({ web: [b], api: [c] });
+    expect(world.haproxy.serving("web")).toEqual({ [B]: 1 });
+    await world.advance(4_000);
+    expect(world.fileServers()).toEqual({ web: { [B]: 1 } });
+    expect(world.reconciler.status().refused).toHaveLength(1);
+    await world.advance(100_000);
+    expect(reloads()).toBe(0);
+    world.haproxy.mend();
+    await world.advance(600_000);
+    expect(world.runningServers()).toEqual({ api: { [C]: 1 }, web: { [B]: 1 } });
+  });
+
+  test("is left also by an operator that comes back to it", async () => {
+    await serving();
+    await world.stop();
+    world.haproxy.failValidation(/backend api/);
+    world.haproxy.startOn(foreign());
+    world.asked();
+    await world.startAgain();
+    await world.publish({ web: [a, b], api: [c] });
+    await world.advance(5_000);
+    expect(reloads()).toBe(1);
+    expect(world.haproxy.serving("web")).toEqual({ [A]: 1, [B]: 1 });
+  });
+
+  test.each(["failReload", "failPreflight"] as const)(
+    "is tried again later where that goes wrong (%s)",
+    async (fault) => {
+      await lost();
+      world.haproxy[fault] = true;
+      await world.advance(4_000);
+      const tries = () => world.asked().filter((entry) => entry === "preflight").length;
+      expect(tries()).toBe(1);
+      expect(world.eventsOf("reload-refused").map(({ severity }) => severity)).toEqual(["error", "error"]);
+      world.haproxy[fault] = false;
+      await world.advance(10_000);
+      expect(tries()).toBe(1);
+      await world.publish({ web: [b], api: [c] });
+      expect(world.haproxy.serving("web")).toEqual({ [B]: 1 });
+    },
+  );
+
+  test("is not reloaded again where that made nothing known", async () => {
+    await lost();
+    const { haproxy } = world;
+    haproxy.reload = async () => {
+      world.journal.push("reload");
+      haproxy.startOn(foreign());
+      return (await haproxy.observe()).worker;
+    };
+    await world.advance(60_000);
+    expect(reloads()).toBe(1);
   });
 });
 

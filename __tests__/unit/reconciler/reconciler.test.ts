@@ -50,8 +50,11 @@ describe("the first start", () => {
     world.haproxy.failValidation(/backend bad/);
     await world.start();
     await world.publish({ web: [a], bad: [b] });
-    await world.advance(30_000);
+    await world.advance(9_000);
     expect(world.asked().filter((entry) => entry === "validate")).toEqual(["validate"]);
+    // Nothing is served meanwhile: the waits do not grow.
+    await world.advance(52_000);
+    expect(world.asked().filter((entry) => entry === "validate")).toHaveLength(6);
     expect(world.haproxy.pid).toBeUndefined();
     expect(world.store.config).toBeUndefined();
     expect(world.reconciler.status().refused).toEqual([expect.stringMatching(/^line \d+ \(backend bad\): /)]);

@@ -92,6 +92,47 @@ describe("other inputs", () => {
     expect(inForce()).toBe("timeout client 9s");
   });
 
+  test("that HAProxy refuses are tried again with growing waits: not only an edit mends them", async () => {
+    await serving();
+    world.haproxy.failValidation(/client 9s/);
+    await world.offer("timeout client 9s");
+    await world.advance(9_000);
+    const validations = () => world.asked().filter((entry) => entry === "validate").length;
+    expect(validations()).toBe(1);
+    await world.advance(2_000);
+    expect(validations()).toBe(1);
+    await world.advance(17_000);
+    expect(validations()).toBe(0);
+    expect(world.reconciler.status().inputsProblem).toMatch(/unknown keyword/);
+    expect(world.eventsOf("inputs-refused").map(({ severity }) => severity)).toEqual(["error", "debug"]);
+    world.haproxy.mend();
+    await world.advance(3_000);
+    expect(inForce()).toBe("timeout client 9s");
+    expect(world.reconciler.status().inputsProblem).toBeUndefined();
+  });
+
+  test("that were refused are not tried again once others are there", async () => {
+    await serving();
+    world.haproxy.failValidation(/tiemout/);
+    await world.offer("tiemout client 9s");
+    await world.advance(2_000);
+    await world.offer("timeout client 8s");
+    await world.advance(2_000);
+    world.asked();
+    await world.advance(100_000);
+    expect(world.asked()).toEqual([]);
+    expect(inForce()).toBe("timeout client 8s");
+  });
+
+  test("that cannot be reloaded to are said each time", async () => {
+    await serving();
+    world.haproxy.failReload = true;
+    await world.offer("timeout client 9s");
+    await world.advance(35_000);
+    expect(world.eventsOf("inputs-refused").map(({ severity }) => severity)).toEqual(["error", "warn", "warn"]);
+    expect(world.asked().filter((entry) => entry === "reload")).toHaveLength(3);
+  });
+
   test("that are replaced while HAProxy loads them give way to the newer ones", async () => {
     await serving();
     const release = world.haproxy.hold("reload");

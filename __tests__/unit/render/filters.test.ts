@@ -1,7 +1,7 @@
 import { describe, expect, test } from "@jest/globals";
 import fc from "fast-check";
 import { splitWords } from "../../../src/haproxy/config/words.ts";
-import { duration, host, quote, token, words } from "../../../src/render/filters.ts";
+import { duration, format, host, quote, token, words } from "../../../src/render/filters.ts";
 
 const unsafe = expect.objectContaining({ code: "ERR_VALUE_UNSAFE" });
 const hostile = ["a\nb", "a\rb", "a\0b", "\x7f", "a\tb", "a\x0bb"];
@@ -23,6 +23,29 @@ describe("quote", () => {
 
   test.each([undefined, null, {}, ["a"], true, Number.NaN])("refuses what is no text: %p", (value) => {
     expect(() => quote(value)).toThrow(expect.objectContaining({ code: "ERR_TEMPLATE_FAILED" }));
+  });
+});
+
+describe("format", () => {
+  test("gives back one word in which a log-format string has nothing to evaluate", () => {
+    fc.assert(
+      fc.property(fc.string({ unit: fc.constantFrom("%", "[", "]", "{", "}", "a", " ", "'", "\\", "$") }), (value) => {
+        expect(splitWords(`word ${format(value)} end`)).toEqual(["word", value.replaceAll("%", "%%"), "end"]);
+      }),
+    );
+  });
+
+  test.each([
+    ["100%", "100%%"],
+    ["%[env(HOME)]", "%%[env(HOME)]"],
+    ["a %b", "'a %%b'"],
+    [8080, "8080"],
+  ])("writes %p as %s", (value, written) => expect(format(value)).toBe(written));
+
+  test.each(hostile)("refuses %j", (value) => expect(() => format(value)).toThrow(unsafe));
+
+  test.each([undefined, null, {}])("refuses what is no text: %p", (value) => {
+    expect(() => format(value)).toThrow(expect.objectContaining({ code: "ERR_TEMPLATE_FAILED" }));
   });
 });
 

@@ -29,7 +29,7 @@ describe("the default template", () => {
     const given = {
       http: { bind: "127.0.0.1:80,[::1]:80" },
       stats: { bind: "10.0.0.1:9000", path: "/100%", user: "ops", password: 'it\'s #1 \\ "p$w"' },
-      haproxy: { drainTimeout: "90s" },
+      reload: { hardStopAfter: "90s" },
     };
     const { text } = new Renderer({ paths }).render(loadBalancer([]), settings(given), await loadTemplate());
     expect(text).toContain("  bind 127.0.0.1:80\n  bind [::1]:80\n");
@@ -40,8 +40,8 @@ describe("the default template", () => {
     expect(text).toContain("  hard-stop-after 90s\n");
   });
 
-  test("has no redirect onto itself where the stats page is at /, and ends old workers at once without a drain", async () => {
-    const given = { stats: { path: "/" }, haproxy: { drainTimeout: 0 } };
+  test("has no redirect onto itself where the stats page is at /, and ends old workers at once where that is said", async () => {
+    const given = { stats: { path: "/" }, reload: { hardStopAfter: 0 } };
     const { text } = new Renderer({ paths }).render(loadBalancer([]), settings(given), await loadTemplate());
     expect(text).not.toContain("redirect location");
     expect(text).toContain("  hard-stop-after 1s\n");

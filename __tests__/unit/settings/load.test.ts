@@ -117,6 +117,15 @@ describe("variables", () => {
     expect(load(undefined, { env: reserved }).settings).toEqual(settingsSchema.parse({}));
   });
 
+  test("those of a Kubernetes Service named sluice are none of ours; what only looks like them is unknown", () => {
+    const names = ["SERVICE_HOST", "SERVICE_PORT", "SERVICE_PORT_HTTP", "PORT", "PORT_80_TCP", "PORT_80_TCP_ADDR"];
+    const injected = Object.fromEntries(names.map((name) => [`SLUICE_${name}`, "tcp://10.96.0.7:80"]));
+    expect(load(undefined, { env: injected }).settings).toEqual(settingsSchema.parse({}));
+    const alike = ["SLUICE_PORTAL", "SLUICE_SERVICE", "SLUICE_SERVICE_PORTS"];
+    const found = problems(undefined, { env: Object.fromEntries(alike.map((name) => [name, "1"])) });
+    expect(found.map((problem) => problem.split(":", 1)[0])).toEqual(alike);
+  });
+
   test.each([
     [{ CONSUL_HTTP_ADDR: "consul:8500" }, "http://consul:8500"],
     [{ CONSUL_HTTP_ADDR: "consul:8500", CONSUL_HTTP_SSL: "true" }, "https://consul:8500"],

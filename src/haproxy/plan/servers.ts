@@ -144,8 +144,21 @@ class BackendPlanner {
       return;
     }
     if (now.line !== undefined) this.compareWords(server, now.line);
-    // A server nobody wrote down becomes a known one by setting what it has already.
+    // A fixed set takes no server at run time, and may refuse to be told its weights again.
     const unknown = now.line === undefined && this.balance().obstacle === undefined;
+    if (unknown && now.maintenance && !server.maintenance) {
+      // Added and not finished: its checks may not be enabled yet, which nothing but the command tells (management
+      // guide 9.3, "add server").
+      this.operations.push({
+        kind: "revive-server",
+        ...at,
+        weight: server.weight,
+        check: allWords(server).includes("check"),
+      });
+      this.say(`${server.name} was there already, in maintenance`);
+      return;
+    }
+    // A server nobody wrote down becomes a known one by setting what it has already.
     if (now.weight !== server.weight || unknown) this.setWeight(server, now.weight);
     if (now.maintenance !== server.maintenance || now.drain) {
       const state = server.maintenance ? "maint" : "ready";

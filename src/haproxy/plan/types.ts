@@ -19,7 +19,7 @@ export type RuntimeOperation =
       /** Whether `check` is among the options. */
       readonly check: boolean;
     })
-  /** A leaving server that came back: weight, `state ready`. */
+  /** A leaving server that came back, or one that was added and not finished: weight, `enable health` where it has a check, `state ready`. */
   | (ServerRef & { readonly kind: "revive-server"; readonly weight: number; readonly check: boolean })
   /** Takes no new request from now on; joins the leaving set. */
   | (ServerRef & { readonly kind: "retire-server" })

@@ -3,7 +3,7 @@ import { SluiceError } from "../../support/errors.ts";
 import type { Logger } from "../../support/logger.ts";
 import { askWorkerInfo } from "../runtime/worker-info.ts";
 import { findOurs, masterByPidFile, type OwnFiles } from "./ours.ts";
-import { type ProcessHandle, signalProcess, waitForEnd } from "./process-table.ts";
+import { childrenOf, isAlive, type ProcessHandle, signalProcess, waitForEnd } from "./process-table.ts";
 
 export interface LeftoverParts extends OwnFiles {
   readonly runtimeSocket: string;
@@ -11,22 +11,27 @@ export interface LeftoverParts extends OwnFiles {
   readonly logger: Logger;
 }
 
-const terminatePatienceMs = 2_000;
-/** A worker ends by itself within a few ms of its master (measured on 2.6.12). */
+/** After SIGUSR1: requests under way may finish. */
+const softPatienceMs = 1_000;
+/** After SIGTERM, and again after SIGKILL. */
+const hardPatienceMs = 2_000;
+/** A worker ends by itself within a few ms of its master (measured on 2.6.12), unless it hangs. */
 const workerPatienceMs = 100;
 
 /**
- * Ends what an earlier master may have left: itself, which has been given time to answer on its socket, and a worker that
- * outlived it. Pids come from our own pid file and our own socket, and nothing is signalled whose command line does not
- * name our configuration and our master socket.
+ * Ends what an earlier master may have left: itself, which has been given time to answer on its socket and none of whose
+ * workers serves (`awaitSilentMaster`), and workers that outlived it. Requests under way may finish for a second. Pids
+ * come from our own pid file, our own socket and the master's children, and nothing is signalled whose command line does
+ * not name our configuration and our master socket.
  */
 export async function endLeftovers(parts: LeftoverParts, signal?: AbortSignal): Promise<void> {
   const master = masterByPidFile(parts);
-  if (master !== undefined) await end(parts, master, terminatePatienceMs, signal);
-  const worker = findOurs(await workerPid(parts, signal), parts);
-  if (worker !== undefined && !(await waitForEnd([worker], workerPatienceMs, parts.clock, signal))) {
-    await end(parts, worker, 0, signal);
-  }
+  const children = master === undefined ? [] : childrenOf(master);
+  if (master !== undefined) await end(parts, master, signal);
+  const answering = await workerPid(parts, signal);
+  const workers = [...new Set([...children, answering])].flatMap((pid) => findOurs(pid, parts) ?? []);
+  if (await waitForEnd(workers, workerPatienceMs, parts.clock, signal)) return;
+  await Promise.all(workers.filter(isAlive).map((worker) => end(parts, worker, signal)));
 }
 
 /** The pid of whoever answers on the runtime socket. */
@@ -43,12 +48,14 @@ async function workerPid({ runtimeSocket, clock }: LeftoverParts, signal?: Abort
 async function end(
   { clock, logger }: LeftoverParts,
   handle: ProcessHandle,
-  patienceMs: number,
-  signal?: AbortSignal,
+  signal: AbortSignal | undefined,
 ): Promise<void> {
-  logger.warn({ pid: handle.pid }, "ending a HAProxy of ours that an earlier run left behind and that does not answer");
+  logger.warn({ pid: handle.pid }, "ending a HAProxy of ours that an earlier run left behind");
+  // Management guide 4: SIGUSR1 stops softly, SIGTERM at once.
+  signalProcess(handle, "SIGUSR1");
+  if (await waitForEnd([handle], softPatienceMs, clock, signal)) return;
   signalProcess(handle, "SIGTERM");
-  if (await waitForEnd([handle], patienceMs, clock, signal)) return;
+  if (await waitForEnd([handle], hardPatienceMs, clock, signal)) return;
   signalProcess(handle, "SIGKILL");
-  await waitForEnd([handle], terminatePatienceMs, clock, signal);
+  await waitForEnd([handle], hardPatienceMs, clock, signal);
 }

@@ -1,4 +1,3 @@
-import type { ChildProcess } from "node:child_process";
 import { rm } from "node:fs/promises";
 import path from "node:path";
 import type { ProcessPort, Verdict } from "../../reconciler/ports.ts";
@@ -7,6 +6,7 @@ import { SluiceError } from "../../support/errors.ts";
 import type { Logger } from "../../support/logger.ts";
 import type { ProcessList } from "../runtime/observe.ts";
 import type { WorkerInfo } from "../runtime/types.ts";
+import { type ChildExit, exitOf } from "./child-exit.ts";
 import { DeathWatch } from "./death-watch.ts";
 import { haproxyEnvironment } from "./environment.ts";
 import { HaproxyLog } from "./haproxy-log.ts";
@@ -14,9 +14,18 @@ import { endLeftovers } from "./leftovers.ts";
 import { awaitProcessList } from "./master-cli.ts";
 import { findOurs, masterByPidFile } from "./ours.ts";
 import { preflightConfig } from "./preflight.ts";
-import { findProcess, hasCapability, isAlive, type ProcessHandle, signalProcess, waitForEnd } from "./process-table.ts";
+import {
+  childrenOf,
+  findProcess,
+  hasCapability,
+  isAlive,
+  type ProcessHandle,
+  signalProcess,
+  waitForEnd,
+} from "./process-table.ts";
 import { reloadMaster } from "./reload.ts";
 import type { Binary } from "./run-binary.ts";
+import { awaitSilentMaster } from "./silent-master.ts";
 import { awaitWorker, type StartParts, spawnMaster, startFailed } from "./start.ts";
 import { validateConfig } from "./validate.ts";
 
@@ -92,7 +101,7 @@ export class ManagedProcess implements ProcessPort {
     this.#softStopMs = softStopMs;
   }
 
-  /** @throws {SluiceError} ERR_HAPROXY_MISSING */
+  /** @throws {SluiceError} ERR_HAPROXY_MISSING; ERR_HAPROXY_CHECK_FAILED when it could not be run to its end */
   validate(candidatePath: string, signal?: AbortSignal): Promise<Verdict> {
     const { binary, clock, log } = this.#parts;
     // Each change is validated sooner or later, so the log cannot outgrow its bound by much.
@@ -128,14 +137,18 @@ export class ManagedProcess implements ProcessPort {
   }
 
   /**
-   * @throws {SluiceError} ERR_HAPROXY_START when HAProxy ends before its worker answers, with its own words, or another
-   *   HAProxy holds our master socket; ERR_HAPROXY_MISSING when the binary cannot be run
+   * A HAProxy of ours that serves is never ended, however long its master is silent.
+   *
+   * @throws {SluiceError} ERR_HAPROXY_START when HAProxy ends before its worker answers, with its own words, another
+   *   HAProxy holds our master socket, or our master is silent for over a minute while its worker serves;
+   *   ERR_HAPROXY_MISSING when the binary cannot be run
    */
   async adoptOrStart(signal?: AbortSignal): Promise<{ readonly adopted: boolean; readonly worker: WorkerInfo }> {
-    const list = await this.#ask(signal);
+    const parts = { ...this.#parts, logger: this.#logger };
+    const list = (await this.#ask(signal)) ?? (await awaitSilentMaster(parts, signal));
     if (list !== undefined) return this.#adopt(list, signal);
     this.release();
-    await endLeftovers({ ...this.#parts, logger: this.#logger }, signal);
+    await endLeftovers(parts, signal);
     return this.#start(signal);
   }
 
@@ -169,9 +182,9 @@ export class ManagedProcess implements ProcessPort {
     const master = this.#master() ?? findOurs(list?.master.pid, this.#parts);
     this.release();
     if (master === undefined) return;
-    const workers = [...(list?.workers ?? []), ...(list?.oldWorkers ?? [])].flatMap(
-      (pid) => findOurs(pid, this.#parts) ?? [],
-    );
+    // A master that does not answer may have workers that hang as it does.
+    const pids = list === undefined ? childrenOf(master) : [...list.workers, ...list.oldWorkers];
+    const workers = pids.flatMap((pid) => findOurs(pid, this.#parts) ?? []);
     const all = [master, ...workers];
     signalProcess(master, "SIGUSR1");
     if (!(await waitForEnd(all, this.#softStopMs, clock))) {
@@ -248,7 +261,7 @@ export class ManagedProcess implements ProcessPort {
     }
   }
 
-  #followChild(handle: ProcessHandle, exit: Exit): void {
+  #followChild(handle: ProcessHandle, exit: ChildExit): void {
     this.#followed?.release();
     const followed: Followed = { handle, suspect: () => undefined, release: () => exit.forget() };
     this.#followed = followed;
@@ -273,32 +286,4 @@ export class ManagedProcess implements ProcessPort {
     const detail = `pid ${followed.handle.pid}, ${how}${last === undefined ? "" : `, last error in its log: ${last}`}`;
     for (const listener of [...this.#listeners]) listener(detail);
   }
-}
-
-/** How a child ended. */
-interface Exit {
-  /** Undefined while it runs. */
-  how(): string | undefined;
-  /** Calls back once it has ended, at once if it has already. */
-  onEnd(listener: (how: string) => void): void;
-  forget(): void;
-}
-
-function exitOf(child: ChildProcess): Exit {
-  let ended: string | undefined;
-  let tell: ((how: string) => void) | undefined;
-  child.once("exit", (code, signal) => {
-    ended = signal === null ? `exit code ${code}` : `ended by ${signal}`;
-    tell?.(ended);
-  });
-  return {
-    how: () => ended,
-    onEnd: (listener) => {
-      tell = listener;
-      if (ended !== undefined) listener(ended);
-    },
-    forget: () => {
-      tell = undefined;
-    },
-  };
 }

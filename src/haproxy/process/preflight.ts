@@ -1,12 +1,14 @@
+import { createSocket } from "node:dgram";
 import { type Stats, statSync } from "node:fs";
-import { createServer } from "node:net";
+import { createServer, isIPv4 } from "node:net";
+import { networkInterfaces } from "node:os";
 import path from "node:path";
 import type { ConfigProblem, Verdict } from "../../reconciler/ports.ts";
 import { systemErrorCode } from "../../support/errors.ts";
 import { hostAndPort } from "../../support/ip.ts";
 import { parseConfig } from "../config/parse.ts";
 import type { Config } from "../config/types.ts";
-import { type Bind, bindsOf, covers, type TcpBind, unconditionalLines } from "./binds.ts";
+import { type AddressBind, type Bind, bindsOf, covers, hasPort, isAny, unconditionalLines } from "./binds.ts";
 
 export interface PreflightInput {
   readonly candidateText: string;
@@ -27,6 +29,12 @@ const mostPorts = 1_000;
  * What `haproxy -c` cannot see and a reload would pay for dearly: an address another process holds pauses all listeners
  * for 2 s, and a missing chroot ends HAProxy 2.6 and 3.0 altogether (measured). Each address that is new is tried by
  * listening on it for a moment.
+ *
+ * Where any address is wanted and our own HAProxy holds some address at that port (`127.0.0.1:80` runs, `:80` comes),
+ * that trial would fail on ourselves: then the other addresses of this machine's interfaces are tried one by one, and a
+ * process that listens elsewhere, on 127.0.0.2 say, is not found. Of binds inside `.if` blocks and of addresses with
+ * environment variables in them nothing is known (`bindsOf`): new ones are not tried, and an address that was written
+ * so and is now written plainly passes for another process's.
  */
 export async function preflightConfig(input: PreflightInput): Promise<Verdict> {
   const { candidateText, runningText, signal } = input;
@@ -66,22 +74,46 @@ function statOf(file: string): Stats | undefined {
 }
 
 async function addressProblem(
-  bind: TcpBind,
+  bind: AddressBind,
   running: readonly Bind[],
   { mayBindLowPorts, signal }: PreflightInput,
 ): Promise<ConfigProblem | undefined> {
+  const own = running.filter((other) => other.kind !== "unix");
   const lastPort = Math.min(bind.lastPort, bind.firstPort + mostPorts - 1);
-  for (let port = bind.firstPort; port <= lastPort && signal?.aborted !== true; port += 1) {
-    if (running.some((own) => own.kind === "tcp" && covers(own, bind.host, port))) continue;
-    const failure = await tryListening(bind, port);
-    const message = failure === undefined ? undefined : explain(bind, port, failure, mayBindLowPorts);
-    if (message !== undefined) return { line: bind.line, message };
+  for (let port = bind.firstPort; port <= lastPort; port += 1) {
+    for (const tried of trials(bind, own, port)) {
+      if (signal?.aborted) return undefined;
+      const failure = await (tried.kind === "tcp" ? tryListening(tried, port) : tryReceiving(tried, port));
+      const message = failure === undefined ? undefined : explain(tried, port, failure, mayBindLowPorts);
+      if (message !== undefined) return { line: bind.line, message };
+    }
   }
   return undefined;
 }
 
+/** What has to be free for this: itself, or what is not our own of it. */
+function trials(bind: AddressBind, own: readonly AddressBind[], port: number): readonly AddressBind[] {
+  const isOwn = (wanted: AddressBind) => own.some((other) => covers(other, wanted, port));
+  if (isOwn(bind)) return [];
+  if (!isAny(bind) || !own.some((other) => hasPort(other, bind.kind, port))) return [bind];
+  return (
+    addressesOf(bind)
+      // An interface may lose its address meanwhile: that is no obstacle to any address.
+      .map((host) => ({ ...bind, host, transparent: true }))
+      .filter((wanted) => !isOwn(wanted))
+  );
+}
+
+/** The addresses of this machine's interfaces that any address stands for. */
+function addressesOf({ host, v6only }: AddressBind): readonly string[] {
+  const all = Object.entries(networkInterfaces()).flatMap(([name, addresses = []]) =>
+    addresses.map((one) => (one.family === "IPv6" && one.scopeid !== 0 ? `${one.address}%${name}` : one.address)),
+  );
+  return all.filter((address) => (isIPv4(address) ? host === "0.0.0.0" || !v6only : host === "::"));
+}
+
 /** Listens and lets go. Exclusive, unlike HAProxy, which would share a port with a process of the same user. */
-function tryListening({ host, v6only }: TcpBind, port: number): Promise<string | undefined> {
+function tryListening({ host, v6only }: AddressBind, port: number): Promise<string | undefined> {
   return new Promise((resolve) => {
     const server = createServer();
     server.once("error", (error) => resolve(systemErrorCode(error) ?? error.message));
@@ -89,16 +121,29 @@ function tryListening({ host, v6only }: TcpBind, port: number): Promise<string |
   });
 }
 
+/** The same for datagrams. */
+function tryReceiving({ host, v6only }: AddressBind, port: number): Promise<string | undefined> {
+  return new Promise((resolve) => {
+    const socket = createSocket({ type: host.includes(":") ? "udp6" : "udp4", ipv6Only: v6only });
+    socket.once("error", (error) => {
+      socket.close();
+      resolve(systemErrorCode(error) ?? error.message);
+    });
+    socket.bind({ address: host, port, exclusive: true }, () => socket.close(() => resolve(undefined)));
+  });
+}
+
 function explain(
-  { host, text, transparent }: TcpBind,
+  { kind, keyword, host, text, transparent }: AddressBind,
   port: number,
   code: string,
   lowPorts: boolean,
 ): string | undefined {
-  const where = `bind ${text}: ${hostAndPort(host, port)}`;
+  const where = `${keyword} ${text}: ${hostAndPort(host, port)}`;
+  const sockets = kind === "udp" ? "ss -lunp" : "ss -ltnp";
   switch (code) {
     case "EADDRINUSE":
-      return `${where} is in use by another process; end it (ss -ltnp "sport = :${port}" names it) or choose another port`;
+      return `${where} is in use by another process; end it (${sockets} "sport = :${port}" names it) or choose another port`;
     case "EACCES":
       if (lowPorts) return undefined;
       return `${where} needs a privilege; choose a port from 1024 up, or give HAProxy the capability CAP_NET_BIND_SERVICE`;

@@ -4,6 +4,8 @@ import type { Clock } from "../../support/clock.ts";
 /** A process, told apart from a later one of the same pid by when it was started. */
 export interface ProcessHandle {
   readonly pid: number;
+  /** Its parent when it was looked up. */
+  readonly parent: number;
   /** Clock ticks from boot to its start. */
   readonly startedAt: string;
   /** Its command line. */
@@ -18,14 +20,24 @@ export interface ProcessHandle {
 export function findProcess(pid: number): ProcessHandle | undefined {
   try {
     const stat = readFileSync(`/proc/${pid}/stat`, "latin1");
-    // `<pid> (<name, any characters>) <state> <19 more fields> <start time> …`
+    // `<pid> (<name, any characters>) <state> <parent> <18 more fields> <start time> …`
     const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
     const [state = "", startedAt = ""] = [fields[0], fields[19]];
     if (state === "Z" || state === "X") return undefined;
     const args = readFileSync(`/proc/${pid}/cmdline`, "utf8").split("\0").slice(0, -1);
-    return { pid, startedAt, args };
+    return { pid, parent: Number(fields[1]), startedAt, args };
   } catch {
     return undefined;
+  }
+}
+
+/** Pids of its children (proc(5), `/proc/<pid>/task/<tid>/children`); none where the kernel does not tell. */
+export function childrenOf({ pid }: ProcessHandle): readonly number[] {
+  try {
+    const text = readFileSync(`/proc/${pid}/task/${pid}/children`, "latin1").trim();
+    return text === "" ? [] : text.split(" ").map(Number);
+  } catch {
+    return [];
   }
 }
 

@@ -17,7 +17,7 @@ export interface ReloadParts {
 }
 
 /** A reload of 50,000 servers takes one second; a busy port makes it two longer; DNS can make it any time. */
-const limitMs = 60_000;
+export const reloadLimitMs = 60_000;
 const firstPollMs = 5;
 const longestPollMs = 50;
 /** A master that is loading takes connections and does not answer them. */
@@ -47,15 +47,17 @@ export async function reloadMaster(parts: ReloadParts, signal?: AbortSignal): Pr
   const before = await awaitProcessList(master, masterPatienceMs, parts.masterAlive, signal);
   // A worker that does not answer any more is no reason not to load a new one.
   const old = await ask(runtimeSocket, clock, signal);
+  // One that was too slow to answer just now may do so later: the master knows it as well.
+  const known = new Set([...before.workers, ...before.oldWorkers, ...(old === undefined ? [] : [old.pid])]);
   const logEnd = log.end();
 
   const watch = new AbortController();
   const stop = signal === undefined ? watch.signal : AbortSignal.any([watch.signal, signal]);
   try {
     const outcome = await Promise.race([
-      newWorker(parts, old?.pid, stop),
+      newWorker(parts, known, stop),
       failure(parts, before.master.reloads, logEnd, stop),
-      clock.sleep(limitMs, stop).then((): Outcome => ({ kind: "late" })),
+      clock.sleep(reloadLimitMs, stop).then((): Outcome => ({ kind: "late" })),
     ]);
     if (outcome.kind === "taken") return outcome.worker;
     throw notTaken(parts, outcome, old);
@@ -64,15 +66,15 @@ export async function reloadMaster(parts: ReloadParts, signal?: AbortSignal): Pr
   }
 }
 
-/** Waits until a worker answers that is not the old one. */
+/** Waits until a worker answers that was not there before. */
 async function newWorker(
   { runtimeSocket, clock }: ReloadParts,
-  oldPid: number | undefined,
+  known: ReadonlySet<number>,
   signal: AbortSignal,
 ): Promise<Outcome> {
   for (let waitMs = firstPollMs; ; waitMs = Math.min(longestPollMs, waitMs * 1.1)) {
     const worker = await ask(runtimeSocket, clock, signal);
-    if (worker !== undefined && worker.pid !== oldPid && !worker.stopping) return { kind: "taken", worker };
+    if (worker !== undefined && !known.has(worker.pid) && !worker.stopping) return { kind: "taken", worker };
     await clock.sleep(waitMs, signal);
   }
 }
@@ -85,7 +87,7 @@ async function failure(
   signal: AbortSignal,
 ): Promise<Outcome> {
   const master = { path: masterSocket, clock };
-  const { text } = await askMaster(master, "reload", limitMs, signal);
+  const { text } = await askMaster(master, "reload", reloadLimitMs, signal);
   const success = /^Success=([01])/m.exec(text)?.[1];
   if (success === "0") {
     const { problems } = parseOutput(text.slice(text.indexOf("--\n") + 3), configPath);
@@ -139,7 +141,7 @@ function notTaken(
     case "late":
       return new SluiceError(
         "ERR_HAPROXY_RELOAD",
-        `no new worker of HAProxy answers ${limitMs} ms after the reload${goesOn}; ask "show proc" on ${masterSocket}, see ${log.path}`,
+        `no new worker of HAProxy answers ${reloadLimitMs} ms after the reload${goesOn}; ask "show proc" on ${masterSocket}, see ${log.path}`,
         options,
       );
   }

@@ -1,10 +1,10 @@
-import type { Verdict } from "../../reconciler/ports.ts";
+import type { ConfigProblem, Verdict } from "../../reconciler/ports.ts";
 import { type Clock, systemClock } from "../../support/clock.ts";
 import { SluiceError } from "../../support/errors.ts";
 import { parseVersion, supportedVersion } from "../runtime/capabilities.ts";
 import { haproxyEnvironment } from "./environment.ts";
-import { parseOutput } from "./haproxy-output.ts";
-import { type Binary, runBinary } from "./run-binary.ts";
+import { parseOutput, sentence } from "./haproxy-output.ts";
+import { type Binary, type BinaryRun, runBinary } from "./run-binary.ts";
 
 const validateLimitMs = 30_000;
 const versionLimitMs = 5_000;
@@ -23,7 +23,9 @@ export interface ValidateOptions {
 /**
  * Asks `haproxy -c` about a file (management guide 3, `-c`): exit code 0 valid, 1 refused, 2 nothing to listen on.
  *
- * @throws {SluiceError} ERR_HAPROXY_MISSING when the binary cannot be run; the signal's reason when it aborts first
+ * @throws {SluiceError} ERR_HAPROXY_MISSING when the binary cannot be run; ERR_HAPROXY_CHECK_FAILED, retryable, when it
+ *   was ended by a signal (by the kernel for want of memory, say) or took more than 30 s: that says nothing about the
+ *   file; the abort signal's reason when that comes first
  */
 export async function validateConfig(options: ValidateOptions): Promise<Verdict> {
   const { binary, file, clock, signal, directory } = options;
@@ -32,14 +34,27 @@ export async function validateConfig(options: ValidateOptions): Promise<Verdict>
   const run = await runBinary(called, ["-c", "-f", file], validateLimitMs, clock, signal);
   const { problems, warnings } = parseOutput(run.stderr, file);
   if (run.exitCode === 0) return { ok: true, warnings };
-  if (problems.length > 0 && !run.late) return { ok: false, stage: "validate", problems };
-  return { ok: false, stage: "validate", problems: [...problems, { message: unexplained(run) }] };
+  const interruption = howInterrupted(run);
+  if (interruption !== undefined) throw checkFailed(interruption, file, problems);
+  return { ok: false, stage: "validate", problems: problems.length > 0 ? problems : [{ message: unexplained(run) }] };
 }
 
-function unexplained({ late, signal, exitCode, stdout }: Awaited<ReturnType<typeof runBinary>>): string {
+/** Why it did not come to its end; undefined where it did. */
+function howInterrupted({ late, signal }: BinaryRun): string | undefined {
   if (late)
-    return `haproxy -c did not end within ${validateLimitMs} ms; does the file name hosts that DNS does not answer for?`;
-  if (signal !== undefined) return `haproxy -c was ended by ${signal}; try it by hand`;
+    return `did not end within ${validateLimitMs} ms; does the file name hosts that DNS does not answer for, or is this machine overloaded?`;
+  return signal === undefined ? undefined : `was ended by ${signal}; has this machine run out of memory?`;
+}
+
+function checkFailed(interruption: string, file: string, problems: readonly ConfigProblem[]): SluiceError {
+  const said = problems.length === 0 ? "" : `; until then it said: ${problems.map(sentence).join("; ")}`;
+  return new SluiceError("ERR_HAPROXY_CHECK_FAILED", `haproxy -c -f ${file} ${interruption} It is tried again${said}`, {
+    retryable: true,
+    details: { file },
+  });
+}
+
+function unexplained({ exitCode, stdout }: BinaryRun): string {
   if (exitCode === 2) return "the configuration has nothing to listen on; give it a bind line";
   const said = stdout.trim();
   return `haproxy -c ended with exit code ${exitCode}${said === "" ? " without a word" : `: ${said}`}`;

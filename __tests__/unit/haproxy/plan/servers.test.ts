@@ -60,6 +60,38 @@ describe("against what was read back", () => {
       ["weight web/a 1"],
     ],
     [
+      "one that was added and not finished gets its checks with the rest",
+      {
+        before: "backend web\n default-server check\n",
+        after: "backend web\n default-server check\n server a 10.0.0.1:80 weight 4\n",
+        observed: [observed("web", "a", { maintenance: true, check: "none" })],
+      },
+      ["revive web/a weight 4 (check)"],
+    ],
+    [
+      "so does one without a check",
+      { before: "backend web\n", after: a, observed: [observed("web", "a", { maintenance: true })] },
+      ["revive web/a weight 1"],
+    ],
+    [
+      "not where maintenance is what the file asks for",
+      {
+        before: "backend web\n",
+        after: "backend web\n server a 10.0.0.1:80 check disabled\n",
+        observed: [observed("web", "a", { maintenance: true })],
+      },
+      ["weight web/a 1"],
+    ],
+    [
+      "in a fixed set, which none can be added to, it is made ready only",
+      {
+        before: "backend web\n balance static-rr\n",
+        after: "backend web\n balance static-rr\n server a 10.0.0.1:80 check\n",
+        observed: [observed("web", "a", { maintenance: true })],
+      },
+      ["state web/a ready"],
+    ],
+    [
       "checks and operational state do not count",
       { observed: [observed("web", "a", { operational: 0, check: "failed" })] },
       [],

@@ -1,9 +1,10 @@
 import { describe, expect, test } from "@jest/globals";
 import { parseConfig } from "../../../../src/haproxy/config/parse.ts";
-import { bindsOf, covers, type TcpBind } from "../../../../src/haproxy/process/binds.ts";
+import { type AddressBind, bindsOf, covers } from "../../../../src/haproxy/process/binds.ts";
 
 const binds = (...lines: string[]) => bindsOf(parseConfig(`frontend f\n${lines.join("\n")}\n`));
 const tcp = (host: string, firstPort: number, lastPort = firstPort) => ({ kind: "tcp", host, firstPort, lastPort });
+const udp = (host: string, firstPort: number) => ({ ...tcp(host, firstPort), kind: "udp" });
 
 describe("addresses of bind lines", () => {
   test.each([
@@ -25,7 +26,9 @@ describe("addresses of bind lines", () => {
     ["abns@name", []],
     ["fd@3", []],
     ["sockpair@5", []],
-    ["quic4@:443", []],
+    ["quic4@:443", [udp("0.0.0.0", 443)]],
+    ["quic6@:443,quic4@1.2.3.4:443", [udp("::", 443), udp("1.2.3.4", 443)]],
+    ["[0:0::1]:80", [tcp("::1", 80)]],
     ["udp@:53", []],
     [":80 namespace blue", []],
     [":80 interface eth1", []],
@@ -57,12 +60,71 @@ describe("addresses of bind lines", () => {
   });
 });
 
-test("an address covers the same one, and any covers all", () => {
-  const [any, one] = binds("  bind :8000-8010", "  bind 127.0.0.1:80") as [TcpBind, TcpBind];
-  expect(covers(any, "127.0.0.1", 8005)).toBe(true);
-  expect(covers(any, "127.0.0.1", 8011)).toBe(false);
-  expect(covers(one, "127.0.0.1", 80)).toBe(true);
-  expect(covers(one, "0.0.0.0", 80)).toBe(true);
-  expect(covers(one, "::", 80)).toBe(true);
-  expect(covers(one, "127.0.0.2", 80)).toBe(false);
+describe("peers", () => {
+  const peers = (name: string, ...localpeer: string[]) =>
+    bindsOf(
+      parseConfig(
+        `global\n${localpeer.join("\n")}\npeers p\n  peer ${name} 10.0.0.1:1024\n  peer other 10.0.0.2:1024\n`,
+      ),
+      "this-machine",
+    );
+
+  test("this machine listens on its own address, not on the others'", () => {
+    expect(peers("this-machine")).toMatchObject([{ ...tcp("10.0.0.1", 1024), line: 4, text: "10.0.0.1:1024" }]);
+    expect(peers("that-machine")).toEqual([]);
+  });
+
+  test("its name may be set, and an address may stand on a bind line", () => {
+    expect(peers("me", "  localpeer me")).toMatchObject([tcp("10.0.0.1", 1024)]);
+    expect(peers("this-machine", "  localpeer me")).toEqual([]);
+    const text = "global\n  localpeer me\npeers p\n  bind :1024\n  server me\n  server other 10.0.0.2:1024\n";
+    expect(bindsOf(parseConfig(text), "this-machine")).toMatchObject([tcp("0.0.0.0", 1024)]);
+  });
+
+  test("a name that the environment decides is not known", () => {
+    expect(peers("me", '  localpeer "$NAME"')).toEqual([]);
+    expect(peers('"$NAME"')).toEqual([]);
+  });
+
+  test("elsewhere the word means nothing", () => {
+    expect(binds("  peer me 10.0.0.1:1024")).toEqual([]);
+  });
+});
+
+describe("an address takes in", () => {
+  const one = (written: string) => {
+    const [bind] = binds(`  bind ${written}`);
+    if (bind === undefined || bind.kind === "unix") throw new Error("not an address");
+    return bind satisfies AddressBind;
+  };
+
+  test.each([
+    ["127.0.0.1:80", "127.0.0.1:80", true],
+    ["127.0.0.1:80", "127.0.0.2:80", false],
+    ["127.0.0.1:80", ":80", false],
+    ["[::1]:80", "[::]:80", false],
+    [":80", "127.0.0.1:80", true],
+    [":80", "[::1]:80", false],
+    [":80", "[::]:80", false],
+    ["[::]:80", "127.0.0.1:80", true],
+    ["[::]:80", "[::1]:80", true],
+    ["[::]:80", ":80", true],
+    ["[::]:80 v6only", "[::1]:80", true],
+    ["[::]:80 v6only", "127.0.0.1:80", false],
+    ["[::]:80 v6only", "[::]:80", false],
+    ["[::]:80", "[::]:80 v6only", true],
+    [":80", "quic4@:80", false],
+    ["quic4@:80", "quic4@1.2.3.4:80", true],
+    // What a name stands for is not known here.
+    ["localhost:80", "127.0.0.1:80", true],
+    ["127.0.0.1:80", "localhost:80", true],
+    [":80", "localhost:80", true],
+  ])("%s and %s: %s", (own, other, expected) => {
+    expect(covers(one(own), one(other), 80)).toBe(expected);
+  });
+
+  test("the ports of its range alone", () => {
+    expect(covers(one(":8000-8010"), one("127.0.0.1:8000-8020"), 8010)).toBe(true);
+    expect(covers(one(":8000-8010"), one("127.0.0.1:8000-8020"), 8011)).toBe(false);
+  });
 });

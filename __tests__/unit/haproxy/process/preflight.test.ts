@@ -1,6 +1,7 @@
+import { createSocket } from "node:dgram";
 import { mkdtemp, rm } from "node:fs/promises";
 import { type AddressInfo, createServer, type Server } from "node:net";
-import { tmpdir } from "node:os";
+import { networkInterfaces, tmpdir } from "node:os";
 import path from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "@jest/globals";
 import { preflightConfig } from "../../../../src/haproxy/process/preflight.ts";
@@ -53,9 +54,76 @@ describe("addresses", () => {
     const bind = `127.0.0.1:${taken}`;
     const fine = { ok: true, warnings: [] };
     expect(await preflight(frontend(bind), frontend(bind))).toEqual(fine);
-    expect(await preflight(frontend(`:${taken}`), frontend(bind))).toEqual(fine);
     expect(await preflight(frontend(bind), frontend(`:${taken - 5}-${taken + 5}`))).toEqual(fine);
     expect(await preflight(frontend(bind), frontend("127.0.0.1:1"))).toMatchObject({ ok: false });
+  });
+
+  test("any address beside one of ours: all others of this machine are tried, ours is not", async () => {
+    const any = frontend(`:${taken}`);
+    const ours = frontend(`127.0.0.1:${taken}`);
+    expect(await preflight(any, ours)).toEqual({ ok: true, warnings: [] });
+    const outside = Object.values(networkInterfaces())
+      .flatMap((addresses) => addresses ?? [])
+      .find(({ family, internal }) => family === "IPv4" && !internal)?.address;
+    // Everywhere but in a container without a network.
+    if (outside === undefined) return;
+    const other = createServer();
+    await new Promise<void>((resolve, reject) => {
+      other.once("error", reject);
+      other.listen(taken, outside, resolve);
+    });
+    try {
+      expect(await preflight(any, ours)).toMatchObject({
+        ok: false,
+        problems: [{ line: 2, message: expect.stringMatching(`^bind :${taken}: ${outside}:${taken} is in use`) }],
+      });
+      expect(await preflight(any, frontend(`127.0.0.1:${taken},${outside}:${taken}`))).toEqual({
+        ok: true,
+        warnings: [],
+      });
+    } finally {
+      await new Promise((resolve) => other.close(resolve));
+    }
+  });
+
+  test("what this machine's peer listens on", async () => {
+    const peers = `global\n  localpeer me\npeers p\n  peer me 127.0.0.1:${taken}\n  peer you 192.0.2.77:${taken}\n`;
+    expect(await preflight(peers)).toEqual({
+      ok: false,
+      stage: "preflight",
+      problems: [
+        {
+          line: 4,
+          message: expect.stringMatching(new RegExp(`^peer 127.0.0.1:${taken}: .*in use by another process`)),
+        },
+      ],
+    });
+    expect(await preflight(peers, peers)).toEqual({ ok: true, warnings: [] });
+  });
+
+  test("QUIC's are datagrams': a stream on the same port is no obstacle, another socket is", async () => {
+    const held = createSocket("udp4");
+    await new Promise<void>((resolve) => held.bind(0, "127.0.0.1", resolve));
+    try {
+      const { port } = held.address();
+      const quic = frontend(`quic4@127.0.0.1:${port}`);
+      expect(await preflight(quic)).toMatchObject({
+        problems: [{ line: 2, message: expect.stringContaining(`ss -lunp "sport = :${port}"`) }],
+      });
+      expect(await preflight(quic, frontend(`127.0.0.1:${port}`))).toMatchObject({ ok: false });
+      expect(await preflight(quic, quic)).toEqual({ ok: true, warnings: [] });
+    } finally {
+      await new Promise<void>((resolve) => held.close(resolve));
+    }
+    expect(await preflight(frontend(`127.0.0.1:${taken}`, `quic4@127.0.0.1:${taken}`))).toMatchObject({
+      problems: [{ line: 2 }],
+    });
+    const free = frontend(`quic4@127.0.0.1:${taken}`);
+    expect(await preflight(free)).toEqual({ ok: true, warnings: [] });
+    expect(await preflight(free)).toEqual({ ok: true, warnings: [] });
+    expect(await preflight(frontend("quic4@192.0.2.77:443"))).toMatchObject({
+      problems: [{ message: expect.stringContaining("not an address of this machine") }],
+    });
   });
 
   test("a free one is let go again", async () => {

@@ -5,7 +5,13 @@ import { tmpdir } from "node:os";
 import path from "node:path";
 import { expect, test } from "@jest/globals";
 import { findOurs, masterArguments, masterByPidFile } from "../../../../src/haproxy/process/ours.ts";
-import { findProcess, isAlive, signalProcess, waitForEnd } from "../../../../src/haproxy/process/process-table.ts";
+import {
+  childrenOf,
+  findProcess,
+  isAlive,
+  signalProcess,
+  waitForEnd,
+} from "../../../../src/haproxy/process/process-table.ts";
 import { systemClock } from "../../../../src/support/clock.ts";
 import { eventually } from "../../../support/eventually.ts";
 
@@ -28,6 +34,11 @@ test("a process is found, signalled and seen to end", async () => {
   if (handle === undefined) throw new Error("not found");
   expect(handle.args.slice(-2)).toEqual(["some", "words"]);
   expect(isAlive(handle)).toBe(true);
+  expect(handle.parent).toBe(process.pid);
+  const parent = findProcess(process.pid);
+  if (parent === undefined) throw new Error("this process is not found");
+  expect(childrenOf(parent)).toContain(child.pid);
+  expect(childrenOf(handle)).toEqual([]);
   expect(await waitForEnd([handle], 0, systemClock)).toBe(false);
   // Another process of the same pid, as after a wrap of pids, is neither it nor signalled.
   const impostor = { ...handle, startedAt: "1" };
@@ -37,6 +48,7 @@ test("a process is found, signalled and seen to end", async () => {
   signalProcess(handle, "SIGKILL");
   expect(await waitForEnd([handle], 20_000, systemClock)).toBe(true);
   expect(findProcess(child.pid ?? 0)).toBeUndefined();
+  expect(childrenOf(handle)).toEqual([]);
   signalProcess(handle, "SIGKILL");
 });
 

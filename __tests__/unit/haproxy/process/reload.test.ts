@@ -14,6 +14,10 @@ let log: HaproxyLog;
 let master: Server;
 let worker: FakeRuntimeSocket;
 let pid: number;
+/** Whether the worker answers what it is asked. */
+let answers: boolean;
+/** What `show proc` tells behind the master, instead of the worker alone. */
+let listed: string | undefined;
 let alive: boolean;
 let state: { reloads: number; failed: number };
 /** What the fake master does when it is told to reload; the text is its answer. */
@@ -26,9 +30,12 @@ beforeEach(async () => {
   await writeFile(log.path, "[ALERT]    (1) : an older error\n");
   pid = 100;
   alive = true;
+  answers = true;
+  listed = undefined;
   state = { reloads: 3, failed: 0 };
   worker = await fakeRuntimeSocket({
-    answer: () => `Version: 3.0.11\nPid: ${pid}\nUptime_sec: 1\nStopping: 0\n\n`,
+    answer: () =>
+      answers ? `Version: 3.0.11\nPid: ${pid}\nUptime_sec: 1\nStopping: 0\n\n` : { kind: "close", after: "" },
   });
   master = createServer((socket) => {
     socket.on("error", () => undefined);
@@ -48,7 +55,7 @@ async function answer(socket: Socket, line: string): Promise<void> {
   else if (line === "show proc;quit\n") {
     const counters = `${state.reloads} [failed: ${state.failed}]`;
     socket.end(
-      `#<PID> <type> <reloads> <uptime> <version>\n50   master  ${counters}   0d00h00m01s  3.0.11\n# workers\n${pid}  worker 0 0d00h00m01s 3.0.11\n\n`,
+      `#<PID> <type> <reloads> <uptime> <version>\n50   master  ${counters}   0d00h00m01s  3.0.11\n${listed ?? `# workers\n${pid}  worker 0 0d00h00m01s 3.0.11\n`}\n`,
     );
   } else socket.end("Unknown command\n");
 }
@@ -132,6 +139,28 @@ describe("2.6 closes without an answer", () => {
       return "";
     };
     await expect(reload()).rejects.toMatchObject({ code: "ERR_HAPROXY_RELOAD", details: { outcome: "master-ended" } });
+  });
+});
+
+describe("a worker that was slow to answer before the reload", () => {
+  const was = (section: string) => `# workers\n${section}100  worker 1 0d00h00m01s 3.0.11\n`;
+
+  test.each([
+    ["current", was("")],
+    // Where 3.2 and newer list the one that serves after a reload that failed.
+    ["old", was("# old workers\n")],
+  ])("and listed as %s is not taken for a new one", async (_, text) => {
+    listed = text;
+    answers = false;
+    onReload = () => {
+      answers = true;
+      setTimeout(() => {
+        pid = 101;
+      }, 60);
+      return "Success=1\n--\n";
+    };
+    expect((await reload()).pid).toBe(101);
+    expect(worker.lines.length).toBeGreaterThan(2);
   });
 });
 

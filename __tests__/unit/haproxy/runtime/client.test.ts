@@ -105,6 +105,23 @@ describe("the warm connection", () => {
     runtime.close();
   });
 
+  test("nobody there, and nobody waits any more: the failure is nobody's, not the process's", async () => {
+    const unhandled: unknown[] = [];
+    const note = (reason: unknown) => unhandled.push(reason);
+    process.on("unhandledRejection", note);
+    try {
+      const runtime = new RuntimeClient({ socketPath: "/nowhere/r.sock", clock: systemClock, logger: silentLogger });
+      await expect(runtime.reconnect(AbortSignal.abort(new Error("enough")))).rejects.toThrow("enough");
+      // Over a connection of its own, begun later: the one that was given up has failed by then.
+      await expect(runtime.observe()).rejects.toMatchObject({ code: "ERR_HAPROXY_UNREACHABLE" });
+      await systemClock.sleep(10);
+      expect(unhandled).toEqual([]);
+      runtime.close();
+    } finally {
+      process.off("unhandledRejection", note);
+    }
+  });
+
   test("too old a HAProxy is refused", async () => {
     const { runtime } = await client((asked) => (asked === "show info" ? info(7, "2.4.1") : undefined));
     await expect(runtime.reconnect()).rejects.toMatchObject({ code: "ERR_HAPROXY_TOO_OLD" });
