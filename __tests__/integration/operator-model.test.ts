@@ -3,7 +3,8 @@ import path from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterEach, beforeEach, expect, jest, test } from "@jest/globals";
 import fc from "fast-check";
-import { ModelWorld, type Step } from "../support/model-world.ts";
+import type { Step } from "../support/model-services.ts";
+import { ModelWorld } from "../support/model-world.ts";
 import { Scene } from "../support/system.ts";
 
 /** More sequences: SLUICE_MODEL_RUNS=200. The same ones again: SLUICE_MODEL_SEED=<the number that was printed>. */

@@ -1,54 +1,22 @@
 import { readFile, rename, writeFile } from "node:fs/promises";
-import { Agent, request } from "node:http";
+import { Agent } from "node:http";
 import path from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
+import { systemErrorCode } from "../../src/support/errors.ts";
 import type { ConsulAgent } from "./consul-agent.ts";
-import { eventually, type LogLine, masterPid, type RunningSluice, type SluiceHome, workerPid } from "./sluice.ts";
 import {
-  ask,
-  mapInFile,
-  mapRunning,
-  type Scene,
-  type ServerText,
-  serversInFile,
-  serversRunning,
-  serverText,
-  statusNow,
-} from "./system.ts";
+  entryText,
+  type HealthEntry,
+  instanceText,
+  type ModelInstance,
+  type ModelService,
+  type Step,
+  serversWanted,
+  servingNames,
+} from "./model-services.ts";
+import { eventually, type LogLine, masterPid, type RunningSluice, type SluiceHome, workerPid } from "./sluice.ts";
+import { ask, mapInFile, mapRunning, type Scene, serversInFile, serversRunning, statusNow } from "./system.ts";
 import { startWebInstance, type WebInstance } from "./web-instance.ts";
-
-export type Status = "passing" | "warning" | "critical";
-
-/** One change of the world. Numbers pick by remainder among what is there, so that every step fits every state. */
-export type Step = { readonly pauseMs: number } & (
-  | { readonly kind: "join"; readonly pick: number }
-  | { readonly kind: "leave"; readonly pick: number }
-  | { readonly kind: "weight"; readonly pick: number; readonly passing: number; readonly warning: number }
-  | { readonly kind: "check"; readonly pick: number; readonly status: Status }
-  | { readonly kind: "maintenance"; readonly pick: number; readonly on: boolean }
-  | { readonly kind: "new-service" }
-  | { readonly kind: "empty-service"; readonly pick: number }
-  | { readonly kind: "template" }
-  | { readonly kind: "operator-kill" }
-  | { readonly kind: "haproxy-kill"; readonly who: "master" | "worker" }
-);
-
-interface ModelInstance {
-  readonly web: WebInstance;
-  passing: number;
-  warning: number;
-  status: Status;
-  maintenance: boolean;
-}
-
-interface ModelService {
-  readonly name: string;
-  readonly instances: Map<string, ModelInstance>;
-  /** When a step last touched it, monotonic ms. */
-  changedAt: number;
-  /** Since when every request has to succeed, monotonic ms; undefined while none has to. */
-  expectedSince: number | undefined;
-}
 
 /** A process that has left the catalog and still answers. */
 interface Drained {
@@ -74,13 +42,12 @@ const clients = 4;
 const most = { services: 5, instances: 6 };
 /** A drained process answers for this long after its deregistration, not counted while no operator could notice. */
 const drainMs = 1_000;
-const clientTimeoutMs = 4_000;
 const quietMs = 300;
 
 /**
  * The catalog as it should be, the real Consul it is written to, and requests on all its services all the while.
- * From when on those of a service have to succeed: see `followFile`. Until when: a step takes its last serving instance away,
- * or HAProxy is killed.
+ * From when on those of a service have to succeed: see `followFile`. Until when: a step takes its last serving instance
+ * away, or HAProxy is killed.
  */
 export class ModelWorld {
   readonly failures: Failure[] = [];
@@ -471,54 +438,6 @@ export class ModelWorld {
   }
 }
 
-/** Those that take requests. */
-function servingNames(service: ModelService): ReadonlySet<string> {
-  const names = [...service.instances.values()].filter((one) => weightOf(one) > 0).map(({ web }) => web.name);
-  return new Set(names);
-}
-
-/** The weight Consul gives an instance; -1 for one that is out. */
-function weightOf({ maintenance, status, passing, warning }: ModelInstance): number {
-  if (maintenance) return 0;
-  return status === "critical" ? -1 : status === "warning" ? warning : passing;
-}
-
-/** What HAProxy has to have of a service. Weights above 256 are scaled, all of a service by one factor, 0 alone stays 0. */
-function serversWanted(service: ModelService): readonly ServerText[] {
-  const instances = [...service.instances.values()];
-  const greatest = Math.max(256, ...instances.flatMap(({ passing, warning }) => [passing, warning]));
-  return instances
-    .filter((instance) => weightOf(instance) >= 0)
-    .map((instance) => {
-      const { name, port } = instance.web;
-      const weight = weightOf(instance);
-      const scaled = weight === 0 ? 0 : Math.max(1, Math.round((weight * 256) / greatest));
-      const place = { address: "127.0.0.1", port };
-      return serverText({
-        backend: service.name,
-        name: `${name}_127.0.0.1:${port}`,
-        ...place,
-        weight: greatest === 256 ? weight : scaled,
-      });
-    });
-}
-
-interface HealthEntry {
-  readonly Service: { readonly ID: string; readonly Weights: { readonly Passing: number; readonly Warning: number } };
-  readonly Checks: readonly { readonly CheckID: string; readonly Status: string; readonly ServiceID: string }[];
-}
-
-function instanceText({ web, passing, warning, status, maintenance }: ModelInstance): string {
-  return `${web.name} ${passing}/${warning} ${status}${maintenance ? " maintenance" : ""}`;
-}
-
-function entryText({ Service, Checks }: HealthEntry): string {
-  const status = Checks.find(({ CheckID }) => CheckID === `check-${Service.ID}`)?.Status;
-  const maintenance = Checks.some(({ CheckID }) => CheckID.startsWith("_service_maintenance:"));
-  const { Passing, Warning } = Service.Weights;
-  return `${Service.ID} ${Passing}/${Warning} ${status}${maintenance ? " maintenance" : ""}`;
-}
-
 function differing(one: string, ones: readonly string[], other: string, others: readonly string[]): readonly string[] {
   return [
     ...ones.filter((text) => !others.includes(text)).map((text) => `${one} has and ${other} has not: ${text}`),
@@ -541,29 +460,11 @@ async function eventualPid(home: SluiceHome, pidOf: (home: SluiceHome) => Promis
 }
 
 /** One request, never tried again. Status 0: no answer, the text says why. */
-function answerOf(
-  port: number,
-  host: string,
-  agent: Agent,
-): Promise<{ readonly status: number; readonly text: string }> {
-  return new Promise((resolve) => {
-    const failed = (error: NodeJS.ErrnoException) => resolve({ status: 0, text: error.code ?? error.message });
-    const outgoing = request(
-      { host: "127.0.0.1", port, agent, headers: { host }, timeout: clientTimeoutMs },
-      (incoming) => {
-        let body = "";
-        incoming.setEncoding("utf8").on("data", (chunk: string) => {
-          body += chunk;
-        });
-        incoming.on("end", () => {
-          const status = incoming.statusCode ?? 0;
-          resolve({ status, text: status === 200 ? body : String(status) });
-        });
-        incoming.on("error", failed);
-      },
-    );
-    outgoing.on("timeout", () => outgoing.destroy(new Error(`no answer within ${clientTimeoutMs} ms`)));
-    outgoing.on("error", failed);
-    outgoing.end();
-  });
+async function answerOf(port: number, host: string, agent: Agent) {
+  try {
+    const { status, body } = await ask(port, { host, agent });
+    return { status, text: status === 200 ? body : String(status) };
+  } catch (thrown) {
+    return { status: 0, text: systemErrorCode(thrown) ?? String(thrown) };
+  }
 }

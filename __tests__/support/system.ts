@@ -90,9 +90,11 @@ export interface Question {
   readonly path?: string;
   /** `user:password` */
   readonly auth?: string;
+  /** Default: a connection of its own. */
+  readonly agent?: Agent;
 }
 
-/** One request over a connection of its own. Rejects when there is no answer within 5 s. */
+/** One request, never tried again. Rejects when there is no answer within 5 s. */
 export function ask(port: number, question: Question = {}): Promise<Answer> {
   return new Promise((resolve, reject) => {
     const outgoing = request(
@@ -100,7 +102,7 @@ export function ask(port: number, question: Question = {}): Promise<Answer> {
         host: "127.0.0.1",
         port,
         path: question.path ?? "/",
-        agent: new Agent({ keepAlive: false }),
+        agent: question.agent ?? new Agent({ keepAlive: false }),
         timeout: 5_000,
         ...(question.auth !== undefined && { auth: question.auth }),
         ...(question.host !== undefined && { headers: { host: question.host } }),
