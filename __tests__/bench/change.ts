@@ -66,6 +66,8 @@ backend bare
       ],
       { stdio: "inherit" },
     );
+    own.setAsking(false);
+    other.setAsking(false);
     own.failures.length = 0;
     other.failures.length = 0;
     const contenders: Contender[] = [

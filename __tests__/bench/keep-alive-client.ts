@@ -1,4 +1,5 @@
 import { Agent, request } from "node:http";
+import { setTimeout as sleep } from "node:timers/promises";
 
 /** One client on one kept connection that asks without pause, never again for the same, and tells who answered last. */
 export interface AskingClient {
@@ -7,6 +8,8 @@ export interface AskingClient {
   /** The moment of the newest answer of this instance, of all time. */
   lastAnswerOf(name: string): number;
   readonly failures: string[];
+  /** Goes on asking, or rests. */
+  setAsking(asking: boolean): void;
   stop(): Promise<void>;
 }
 
@@ -17,6 +20,7 @@ export function startAsking(port: number, host: string): AskingClient {
   const failures: string[] = [];
   let waiting: { name: string; resolve: (at: number) => void } | undefined;
   let stopped = false;
+  let asking = true;
 
   const ask = () =>
     new Promise<void>((resolve) => {
@@ -44,7 +48,10 @@ export function startAsking(port: number, host: string): AskingClient {
       call.end();
     });
   const loop = (async () => {
-    while (!stopped) await ask();
+    while (!stopped) {
+      if (asking) await ask();
+      else await sleep(5);
+    }
     agent.destroy();
   })();
 
@@ -62,6 +69,9 @@ export function startAsking(port: number, host: string): AskingClient {
       }),
     lastAnswerOf: (name) => last.get(name) ?? Number.NEGATIVE_INFINITY,
     failures,
+    setAsking: (on) => {
+      asking = on;
+    },
     stop: async () => {
       stopped = true;
       await loop;

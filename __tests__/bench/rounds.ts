@@ -22,6 +22,8 @@ const quietMs = 120;
  */
 export async function round(consul: ConsulAgent, contender: Contender): Promise<void> {
   const { client, instance, service, tags } = contender;
+  client.setAsking(true);
+  await sleep(quietMs);
   const first = client.firstAnswerOf(instance.name, 20_000);
   const joined = performance.now();
   await consul.register(registration(service, instance, { Tags: tags }));
@@ -33,5 +35,7 @@ export async function round(consul: ConsulAgent, contender: Contender): Promise<
   await sleep(quietMs);
   while (performance.now() - client.lastAnswerOf(instance.name) < quietMs) await sleep(10);
   contender.leaves.push(Math.max(0, client.lastAnswerOf(instance.name) - left));
+  // The other contender's round has the machine for itself.
+  client.setAsking(false);
   await sleep(600);
 }

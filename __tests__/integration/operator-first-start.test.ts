@@ -3,7 +3,7 @@ import { createServer } from "node:net";
 import path from "node:path";
 import { afterEach, beforeEach, describe, expect, jest, test } from "@jest/globals";
 import { freePort } from "../support/free-port.ts";
-import { processesOf, runtimeCommand, type SluiceHome } from "../support/sluice.ts";
+import { eventually, processesOf, runtimeCommand, type SluiceHome } from "../support/sluice.ts";
 import { answers, ask, bodies, countEvents, Scene, statusNow } from "../support/system.ts";
 
 jest.setTimeout(120_000);
@@ -31,7 +31,8 @@ describe("Consul is not there at the start", () => {
     const consul = await scene.consul({ httpPort: port });
     await scene.join(consul, "web", "web-1");
     await answers(home, "web.service.local");
-    expect((await statusNow(home)).ready).toBe(true);
+    // Traffic flows a moment before the operator has read back that it does.
+    await eventually("the operator says that it is ready", async () => (await statusNow(home)).ready);
   });
 
   test("the last good state is served from the live file, and from the snapshot where the file is gone", async () => {
