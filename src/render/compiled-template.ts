@@ -40,10 +40,20 @@ export class CompiledTemplate {
   render(view: View): Part {
     const { http, stats, sluice, haproxy } = view;
     const surroundings: Surroundings = { http, stats, sluice, haproxy };
-    const key = JSON.stringify(surroundings);
-    if (key !== this.#surroundings) {
-      this.#surroundings = key;
-      this.#parts = new WeakMap();
+    const last = this.#view;
+    // The very same objects say the same; most changes leave them.
+    const same =
+      last !== undefined &&
+      last.http === http &&
+      last.stats === stats &&
+      last.sluice === sluice &&
+      last.haproxy === haproxy;
+    if (!same) {
+      const key = JSON.stringify(surroundings);
+      if (key !== this.#surroundings) {
+        this.#surroundings = key;
+        this.#parts = new WeakMap();
+      }
     }
     this.#checks.reset();
     this.#files = noFiles();

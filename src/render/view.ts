@@ -1,6 +1,6 @@
 import { isIP } from "node:net";
 import { z } from "zod";
-import type { Backend, LoadBalancer } from "../routing/types.ts";
+import type { Backend, Exclusion, LoadBalancer, Route } from "../routing/types.ts";
 import type { Settings } from "../settings/schema.ts";
 import { SluiceError } from "../support/errors.ts";
 
@@ -123,6 +123,11 @@ export interface ViewFacts {
 export class Viewer {
   readonly #facts: ViewFacts;
   readonly #known = new WeakMap<Backend, BackendView>();
+  /** The last view's parts, with what they were made of: most changes are of servers and leave them as they are. */
+  #lastSurroundings: { settings: Settings; defaultBackend: string | undefined; made: Surroundings } | undefined;
+  #lastRest:
+    | { routes: readonly Route[]; excluded: readonly Exclusion[]; made: Pick<View, "routes" | "excluded"> }
+    | undefined;
 
   constructor(facts: ViewFacts) {
     this.#facts = facts;
@@ -135,24 +140,34 @@ export class Viewer {
    * @throws SluiceError ERR_VALUE_UNSAFE naming the field
    */
   view(loadBalancer: LoadBalancer, settings: Settings): View {
-    const rest = checked(restSchema, "the routes", {
-      routes: loadBalancer.routes.map(({ host, backend }) => ({ host, backend })),
-      excluded: loadBalancer.excluded.map((one) => cleaned(one)),
-    });
     return Object.freeze({
       backends: Object.freeze(loadBalancer.backends.map((one) => this.#backend(one))) as BackendView[],
-      ...rest,
+      ...this.#rest(loadBalancer),
       ...this.#surroundings(loadBalancer, settings),
     });
   }
 
+  #rest({ routes, excluded }: LoadBalancer): Pick<View, "routes" | "excluded"> {
+    const last = this.#lastRest;
+    if (last !== undefined && sameFields(last.routes, routes) && sameFields(last.excluded, excluded)) return last.made;
+    const made = checked(restSchema, "the routes", {
+      routes: routes.map(({ host, backend }) => ({ host, backend })),
+      excluded: excluded.map((one) => cleaned(one)),
+    });
+    this.#lastRest = { routes, excluded, made };
+    return made;
+  }
+
   #surroundings(loadBalancer: LoadBalancer, settings: Settings): Surroundings {
+    const { defaultBackend } = loadBalancer;
+    const last = this.#lastSurroundings;
+    if (last !== undefined && last.settings === settings && last.defaultBackend === defaultBackend) return last.made;
     const { directory, runtimeSocket, version, haproxyVersion } = this.#facts;
-    return checked(surroundingsSchema, "the settings", {
+    const made = checked(surroundingsSchema, "the settings", {
       http: {
         bind: settings.http.bind.split(","),
         domain: settings.http.domain,
-        ...(loadBalancer.defaultBackend !== undefined && { defaultBackend: loadBalancer.defaultBackend }),
+        ...(defaultBackend !== undefined && { defaultBackend }),
       },
       stats: {
         bind: settings.stats.bind.split(","),
@@ -163,6 +178,8 @@ export class Viewer {
       sluice: { directory, runtimeSocket, hardStopAfterMs: settings.reload.hardStopAfter, version },
       ...(haproxyVersion !== undefined && { haproxy: { version: haproxyVersion } }),
     });
+    this.#lastSurroundings = { settings, defaultBackend, made };
+    return made;
   }
 
   #backend(from: Backend): BackendView {
@@ -195,6 +212,22 @@ function checked<S extends z.ZodType>(schema: S, what: string, value: unknown): 
     "ERR_VALUE_UNSAFE",
     `A value of ${what} cannot be carried into haproxy.cfg${path}: ${problem?.message ?? "unknown problem"}`,
     { details: { issues: result.error.issues.map(({ path, message }) => ({ path: path.join("."), message })) } },
+  );
+}
+
+/** Whether two lists hold the same flat records in the same order. */
+function sameFields(a: readonly object[], b: readonly object[]): boolean {
+  return (
+    a.length === b.length &&
+    a.every((one, index) => {
+      const other = b[index];
+      if (one === other) return true;
+      const [mine, theirs] = [Object.entries(one), Object.entries(other ?? {})];
+      return (
+        mine.length === theirs.length &&
+        mine.every(([key, value], at) => key === theirs[at]?.[0] && value === theirs[at]?.[1])
+      );
+    })
   );
 }
 
