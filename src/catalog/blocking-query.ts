@@ -39,6 +39,8 @@ export interface BlockingQueryOptions<T> {
   readonly request: ConsulRequest;
   /** The longest Consul may hold a request, ms. */
   readonly waitMs: number;
+  /** How long an answer waits before it is looked at, ms: for what must not stand in the way of others. Default: not at all. */
+  readonly yieldMs?: number;
   /** Normalises; gets the believed value, so that unchanged parts keep their identity. Throws on a wrong shape. */
   readonly parse: (body: unknown, previous: T | undefined) => T;
   readonly same: (a: T, b: T) => boolean;
@@ -175,6 +177,8 @@ export class BlockingQuery<T> {
       { path: request.path, ...(query === undefined ? {} : { query }) },
       { signal, deadlineMs: blocking ? blockingDeadlineMs(waitMs) : plainDeadlineMs },
     );
+    const { yieldMs } = this.options;
+    if (blocking && yieldMs !== undefined) await clock.sleep(yieldMs, signal);
     const early = blocking && answer.answeredAt - askedAt < 0.9 * waitMs;
     const settling = this.judge(answer, early, signal);
     // Awaiting nothing would cost a turn of the event queue between this answer and the next question.

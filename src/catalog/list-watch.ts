@@ -17,6 +17,11 @@ import {
 
 const listName = "catalog/services";
 const metaListName = "catalog/services by meta";
+/**
+ * The lists answer at each registration anywhere, at the same moment as the watch of the service it is about: that one
+ * goes first. What the lists tell, a service more or less, takes a reload or a second read anyway.
+ */
+const yieldMs = 5;
 const none: ReadonlySet<string> = new Set();
 
 export interface ListWatchOptions {
@@ -44,7 +49,7 @@ export class ListWatch {
   constructor(options: ListWatchOptions) {
     this.options = options;
     const { client, clock, logger, random, settings } = options;
-    const common = { client, clock, logger, random, waitMs: settings.wait, onFreshness: () => undefined };
+    const common = { client, clock, logger, random, waitMs: settings.wait, yieldMs, onFreshness: () => undefined };
     this.query = new BlockingQuery<ServiceList>({
       ...common,
       name: listName,
