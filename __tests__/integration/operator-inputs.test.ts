@@ -184,7 +184,16 @@ test("a template that cannot be read at a restart: the last good one goes on, an
   );
   // A new backend is a change of structure; it is made with the last good template as well.
   await scene.join(consul, "api", "api-1");
-  await eventually("a service can appear", async () => (await askHost("api.service.local")) === "api-1");
+  // Longer than the wait after a reload that failed: whatever passes must end in the service being there.
+  await eventually("a service can appear", async () => (await askHost("api.service.local")) === "api-1", 30_000).catch(
+    (thrown) => {
+      const tail = sluice
+        .lines()
+        .slice(-30)
+        .map(({ time, level, msg }) => `${time} ${level} ${msg}`);
+      throw new Error(`${thrown}\n${tail.join("\n")}`, { cause: thrown });
+    },
+  );
   expect((await askWeb()).headers["x-edited"]).toBe("last-good");
 
   await mkdir(path.dirname(mainTemplate));
