@@ -5,7 +5,7 @@ import { accept, holdKey } from "../../src/guard/accept.ts";
 import type { Accepted } from "../../src/guard/types.ts";
 import { byKey, instance, service } from "../unit/routing/fixtures.ts";
 
-const policy = { holdForMs: 100, rememberMs: 300 };
+const policy = { windowMs: 30, holdForMs: 100, rememberMs: 300 };
 const names = ["web", "api", "db"];
 
 const health = fc.constantFrom("passing" as const, "warning" as const, "critical" as const, "maintenance" as const);
@@ -45,7 +45,15 @@ test("through any history: nothing is invented, nothing is lost in a fall to zer
         );
         const chosen = new Set([...unselected].filter((key) => !services.has(key)));
         const unknown = new Set([...unwatched].filter((key) => !services.has(key) && !chosen.has(key)));
-        const next = { services, unselected: chosen, unwatched: unknown, sequence: 1, takenAt: now, answeredAt: now };
+        const next = {
+          services,
+          unselected: chosen,
+          unwatched: unknown,
+          departed: new Set<string>(),
+          sequence: 1,
+          takenAt: now,
+          answeredAt: now,
+        };
         const after = accept(before, next, probes, policy, now);
         const held = new Set(after.holds.map(({ instance: one }) => one));
 
@@ -116,7 +124,15 @@ test("where no service falls to zero, what is listed is what is accepted, to the
       for (const services of states) {
         before = accept(
           before,
-          { services, unselected: new Set(), unwatched: new Set(), sequence: 1, takenAt: 0, answeredAt: 0 },
+          {
+            services,
+            unselected: new Set(),
+            unwatched: new Set(),
+            departed: new Set(),
+            sequence: 1,
+            takenAt: 0,
+            answeredAt: 0,
+          },
           new Map(),
           policy,
           1,

@@ -53,11 +53,19 @@ export class FakeCatalog implements CatalogPort {
       services: next,
       unselected: new Set(unselected.map((name) => serviceKeyString(keyOf(name)))),
       unwatched: new Set(),
+      departed: new Set(),
       sequence: (this.snapshot?.sequence ?? 0) + 1,
       takenAt: this.clock.wall(),
       answeredAt: this.clock.now(),
     };
     for (const listener of [...this.listeners]) listener(this.snapshot);
+  }
+
+  /** Key strings of the services that were to be read anew, in order. */
+  readonly rereads: string[] = [];
+
+  reread(services: readonly string[]): void {
+    this.rereads.push(...services);
   }
 
   /** As after a start of the operator: nothing has been answered yet. */

@@ -131,6 +131,9 @@ export class ConsulCatalog {
     return () => this.listeners.delete(listener);
   }
 
+  /** Reads these services (key strings) anew, past any streaming view. */
+  reread(_services: readonly string[]): void {}
+
   /** Changes which services are selected, at once. */
   setExpose(expose: Expose): void {
     if (expose === this.expose) return;
@@ -340,6 +343,7 @@ export class ConsulCatalog {
       services: new Map(this.services),
       unselected: this.unselected,
       unwatched: this.gatherUnwatched(),
+      departed: new Set(),
       sequence: (this.snapshot?.sequence ?? 0) + 1,
       takenAt: this.options.clock.wall(),
       answeredAt,

@@ -54,7 +54,9 @@ export function normaliseInstances(
 function normaliseInstance(entry: HealthEntry, key: ServiceKey): Instance {
   const { Node: node, Service: service } = entry;
   const checks = entry.Checks ?? [];
-  const vouched = checks.some((check) => (check.ServiceID ?? "") !== "");
+  const own = checks.filter((check) => (check.ServiceID ?? "") !== "");
+  const vouched = own.length > 0;
+  const health = worstOf(checks);
   return {
     node: node.Node,
     id: service.ID,
@@ -64,8 +66,9 @@ function normaliseInstance(entry: HealthEntry, key: ServiceKey): Instance {
     tags: [...(service.Tags ?? [])].sort(compare),
     meta: Object.fromEntries(Object.entries(service.Meta ?? {}).sort(([a], [b]) => compare(a, b))),
     weights: { passing: clampWeight(service.Weights?.Passing), warning: clampWeight(service.Weights?.Warning) },
-    health: worstOf(checks),
+    health,
     ...(vouched ? {} : { nodeHealthOnly: true }),
+    ...(health === "critical" && worstOf(own) !== "critical" ? { nodeCritical: true } : {}),
   };
 }
 
@@ -92,6 +95,7 @@ export function sameInstance(a: Instance, b: Instance): boolean {
     a.port === b.port &&
     a.health === b.health &&
     a.nodeHealthOnly === b.nodeHealthOnly &&
+    a.nodeCritical === b.nodeCritical &&
     a.weights.passing === b.weights.passing &&
     a.weights.warning === b.weights.warning &&
     sameStrings(a.tags, b.tags) &&

@@ -61,6 +61,7 @@ export async function readSnapshotOnce(
       services: new Map(names.flatMap((name) => entryOf(services, serviceKeyString({ datacenter, name })))),
       unselected: new Set(unselected.map((name) => serviceKeyString({ datacenter, name }))),
       unwatched: new Set(),
+      departed: new Set(),
       sequence: 1,
       takenAt: clock.wall(),
       answeredAt: clock.now(),

@@ -28,6 +28,7 @@ const instanceSchema = z.object({
   weights: z.object({ passing: weight, warning: weight }).default({ passing: 1, warning: 1 }),
   health: z.enum(["passing", "warning", "critical", "maintenance"]),
   nodeHealthOnly: z.boolean().exactOptional(),
+  nodeCritical: z.boolean().exactOptional(),
 });
 
 const freshnessSchema = z.object({
@@ -50,6 +51,7 @@ const snapshotSchema = z.object({
   ),
   unselected: z.array(z.string()).default([]),
   unwatched: z.array(z.string()).default([]),
+  departed: z.array(z.string()).default([]),
 });
 
 /** A snapshot as plain data for a file. What holds for one process only, its sequence and its monotonic time, is left out. */
@@ -65,6 +67,7 @@ export function snapshotToJson(snapshot: Snapshot): object {
     })),
     unselected: [...snapshot.unselected].sort(compare),
     unwatched: [...snapshot.unwatched].sort(compare),
+    departed: [...snapshot.departed].sort(compare),
   };
 }
 
@@ -81,7 +84,7 @@ export function parseSnapshot(json: unknown): Snapshot {
       cause: parsed.error,
     });
   }
-  const { takenAt, services, unselected, unwatched } = parsed.data;
+  const { takenAt, services, unselected, unwatched, departed } = parsed.data;
   const entries = services.map(({ key, instances, freshness }): [string, CatalogService] => [
     serviceKeyString(key),
     {
@@ -94,6 +97,7 @@ export function parseSnapshot(json: unknown): Snapshot {
     services: new Map(entries.sort(([a], [b]) => compare(a, b))),
     unselected: new Set(unselected),
     unwatched: new Set(unwatched),
+    departed: new Set(departed),
     sequence: 0,
     takenAt,
     answeredAt: 0,

@@ -29,6 +29,11 @@ export interface Instance {
   readonly health: Health;
   /** True when no check of the service itself vouches for it, only the node's. */
   readonly nodeHealthOnly?: boolean;
+  /**
+   * True when it is critical by its node's checks alone: its own, where it has any, last said that it is well. A node
+   * that is cut off from Consul looks so, and may serve all the same.
+   */
+  readonly nodeCritical?: boolean;
 }
 
 /** How far a service's instances can be believed. */
@@ -68,6 +73,8 @@ export interface Snapshot {
    * have not answered since they are watched.
    */
   readonly unwatched: ReadonlySet<string>;
+  /** Names of nodes that are known to have left in good order: what stood on them is gone, however suddenly. */
+  readonly departed: ReadonlySet<string>;
   /** Grows by one with each snapshot of a catalog. */
   readonly sequence: number;
   /** Wall-clock ms. */

@@ -5,6 +5,7 @@ import { readSnapshotOnce } from "../catalog/read-once.ts";
 import { parseSnapshot } from "../catalog/snapshot-file.ts";
 import type { Snapshot } from "../catalog/types.ts";
 import { accept } from "../guard/accept.ts";
+import { guardPolicy } from "../guard/policy.ts";
 import type { Accepted } from "../guard/types.ts";
 import { SectionCache } from "../haproxy/config/parse.ts";
 import { checkBinary } from "../haproxy/process/validate.ts";
@@ -48,8 +49,7 @@ export async function wishFor(
   { haproxyVersion, previous }: WishOptions = {},
 ): Promise<Wish> {
   const template = await loadTemplate(settings.template);
-  const policy = { holdForMs: settings.guard.holdFor, rememberMs: settings.services.remember };
-  const accepted = accept(previous, snapshot, new Map(), policy, Date.now());
+  const accepted = accept(previous, snapshot, new Map(), guardPolicy(settings), Date.now());
   const renderer = new Renderer({ paths, version, ...(haproxyVersion !== undefined && { haproxyVersion }) });
   const desire = createDesire(renderer, new SectionCache(), paths.runtimeSocket);
   const everybody = { ...settings, services: { ...settings.services, admit: "at-once" as const } };

@@ -45,7 +45,12 @@ export function accept(
 
   const take = (key: string, listed: CatalogService | undefined, before: CatalogService | undefined) => {
     const known = (heldBefore.get(key) ?? []).filter(({ instance }) => !isListed(listed, instance));
-    const lost = vanished(listed, before).map((instance) => ({ service: key, instance, since: nowMs }));
+    const lost = vanished(listed, before).map((instance) => ({
+      service: key,
+      instance,
+      since: nowMs,
+      cause: "zero" as const,
+    }));
     const keys = new Set(known.map(({ instance }) => holdKey(key, instance)));
     const held = [...known, ...lost.filter(({ instance }) => !keys.has(holdKey(key, instance)))].filter(
       (hold) =>
@@ -86,6 +91,8 @@ export function accept(
   return {
     services,
     emptySince,
+    losses: [],
+    suspects: [],
     holds: holds.sort((a, b) => order(holdKey(a.service, a.instance), holdKey(b.service, b.instance))),
   };
 }

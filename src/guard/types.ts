@@ -1,12 +1,31 @@
 import type { CatalogService, Instance } from "../catalog/types.ts";
 
-/** An instance the catalog no longer lists and that is kept all the same, because it still accepts connections. */
+/** Why an instance is held: its service would have none left, or the catalog as a whole lost too much at once. */
+export type HoldCause = "zero" | "mass";
+
+/**
+ * An instance that the catalog lost, by no longer listing it or by its node's health alone, and that is kept all the
+ * same while it accepts connections. As it was when it was last well.
+ */
 export interface Hold {
   /** Key string of its service. */
   readonly service: string;
   readonly instance: Instance;
   /** Wall-clock ms at which the catalog lost it. */
   readonly since: number;
+  readonly cause: HoldCause;
+}
+
+/** An instance that the catalog lost without a word a short while ago (`guard.window`), held or not. */
+export interface Loss {
+  /** Key string of its service. */
+  readonly service: string;
+  /** As it was when it was last well. */
+  readonly instance: Instance;
+  /** Wall-clock ms. */
+  readonly since: number;
+  /** Listed no more, or critical by its node's checks alone. */
+  readonly how: "vanished" | "node-critical";
 }
 
 /** The services as the rest of the way sees them: what the catalog says, less what the guard does not believe. */
@@ -17,14 +36,23 @@ export interface Accepted {
   readonly emptySince: ReadonlyMap<string, number>;
   /** Sorted by service, node, id. */
   readonly holds: readonly Hold[];
+  /** What was lost within the window, sorted like the holds. */
+  readonly losses: readonly Loss[];
+  /** Of the losses, those that would be held if they were known to accept a connection: to be asked. */
+  readonly suspects: readonly Loss[];
 }
 
 export interface GuardPolicy {
+  /** How far back a loss counts, ms. */
+  readonly windowMs: number;
   /** The longest an instance is held, ms. */
   readonly holdForMs: number;
   /** How long a service without instances is remembered, ms. */
   readonly rememberMs: number;
 }
 
-/** What is known of whether a held instance still accepts a connection. Asked by `hold key`. */
+/**
+ * What is known of held instances and suspects, by `hold key`: true, one accepts connections; false, it is to be let
+ * go, because nothing answers there, HAProxy's check finds it dead, or an operator said so.
+ */
 export type Probes = ReadonlyMap<string, boolean>;

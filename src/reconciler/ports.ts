@@ -12,6 +12,11 @@ export interface CatalogPort {
   latest(): Snapshot | undefined;
   /** Called on each newer snapshot. Returns the function that unsubscribes. */
   subscribe(listener: (snapshot: Snapshot) => void): () => void;
+  /**
+   * Reads these services (key strings) anew, past any streaming view, since what was said of them is hard to believe.
+   * Returns at once; what comes of it is a newer snapshot.
+   */
+  reread(services: readonly string[]): void;
 }
 
 /** The outcome of one runtime operation, judged by HAProxy's own answer. */

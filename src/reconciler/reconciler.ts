@@ -1,4 +1,5 @@
 import { accept } from "../guard/accept.ts";
+import { guardPolicy } from "../guard/policy.ts";
 import type { Accepted } from "../guard/types.ts";
 import type { SectionCache } from "../haproxy/config/parse.ts";
 import { planChanges } from "../haproxy/plan/plan.ts";
@@ -273,9 +274,8 @@ export class Reconciler {
     const { catalog, clock, events } = this.parts;
     const snapshot = catalog.latest();
     if (snapshot === undefined) return;
-    const { guard, services } = this.trial.inForce.settings;
     const before = this.accepted;
-    const policy = { holdForMs: guard.holdFor, rememberMs: services.remember };
+    const policy = guardPolicy(this.trial.inForce.settings);
     this.accepted = accept(before, snapshot, this.holds.answers, policy, clock.wall());
     announceHolds(events, before, this.accepted);
     this.holds.follow(this.accepted, this.signal);

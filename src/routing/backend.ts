@@ -9,6 +9,8 @@ import { scaledWeight, wantedWeight, weightFactor } from "./weights.ts";
 /** Algorithms that hash something of the request (configuration manual 4.2, `balance`). */
 const hashing = /^(source|uri|url_param|hdr|rdp-cookie|hash)\b/;
 
+const nobody: ReadonlySet<string> = new Set();
+
 /** A server, and whether it has yet to show that it works. */
 interface Candidate extends Server {
   readonly unproven: boolean;
@@ -23,11 +25,13 @@ export interface ServiceBackend {
  * The backend of one service: its instances as servers, sorted by name, and what had to be left out.
  *
  * @param admitted names of the servers of this backend that have been let in before
+ * @param doubted names of those that HAProxy found down: they wait for its next good check
  */
 export function serviceBackend(
   service: CatalogService,
   settings: Settings["services"],
   admitted: ReadonlySet<string>,
+  doubted: ReadonlySet<string> = nobody,
 ): ServiceBackend {
   const excluded: Exclusion[] = [];
   const consistent = hashing.test(settings.balance);
@@ -49,7 +53,7 @@ export function serviceBackend(
       ...(consistent && { id: serverId(name) }),
       joining: false,
       instance: { node: instance.node, id: instance.id },
-      unproven: !admitted.has(name) && mustProve(instance, settings.admit),
+      unproven: doubted.has(name) || (!admitted.has(name) && mustProve(instance, settings.admit)),
     };
     const known = servers.get(name);
     if (known === undefined || speaksFor(candidate, known)) servers.set(name, candidate);

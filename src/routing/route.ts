@@ -11,6 +11,7 @@ const nobody: ReadonlySet<string> = new Set();
 interface Remembered {
   readonly instances: CatalogService["instances"];
   readonly admitted: ReadonlySet<string>;
+  readonly doubted: ReadonlySet<string>;
   readonly settings: Settings["services"];
   readonly result: ServiceBackend | undefined;
 }
@@ -24,26 +25,31 @@ export function createRouter(): (
   services: ReadonlyMap<string, CatalogService>,
   settings: Pick<Settings, "services" | "http">,
   admitted: Admitted,
+  doubted?: Admitted,
 ) => LoadBalancer {
   let remembered = new Map<string, Remembered>();
-  return (services, settings, admitted) => {
+  return (services, settings, admitted, doubted) => {
     const next = new Map<string, Remembered>();
     const found: ServiceBackend[] = [];
     for (const [key, service] of services) {
-      const letIn = admitted.get(safeName(service.key.name)) ?? nobody;
+      const backend = safeName(service.key.name);
+      const letIn = admitted.get(backend) ?? nobody;
+      const down = doubted?.get(backend) ?? nobody;
       const before = remembered.get(key);
       const same =
         before !== undefined &&
         before.instances === service.instances &&
         before.admitted === letIn &&
+        before.doubted === down &&
         before.settings === settings.services;
       const entry = same
         ? before
         : {
             instances: service.instances,
             admitted: letIn,
+            doubted: down,
             settings: settings.services,
-            result: routed(service, settings.services, letIn),
+            result: routed(service, settings.services, letIn, down),
           };
       next.set(key, entry);
       if (entry.result !== undefined) found.push(entry.result);
@@ -57,6 +63,7 @@ function routed(
   service: CatalogService,
   settings: Settings["services"],
   admitted: ReadonlySet<string>,
+  doubted: ReadonlySet<string>,
 ): ServiceBackend | undefined {
-  return isExposed(service, settings.expose) ? serviceBackend(service, settings, admitted) : undefined;
+  return isExposed(service, settings.expose) ? serviceBackend(service, settings, admitted, doubted) : undefined;
 }

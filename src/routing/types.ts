@@ -18,6 +18,11 @@ export interface LoadBalancer {
  */
 export type Admitted = ReadonlyMap<string, ReadonlySet<string>>;
 
+/*
+ * The same form says which servers are doubted: HAProxy's checks found them down, so that they wait for the next good
+ * one whoever vouches for them. A reload would take them for up.
+ */
+
 /** A group of servers requests are balanced over. */
 export interface Backend {
   /** Safe for haproxy.cfg: letters, digits, `_`, `.`, `:`, `-`. */

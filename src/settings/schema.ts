@@ -74,15 +74,26 @@ const services = z.strictObject({
     .describe(
       "When a joining server takes traffic. auto: at once when a Consul check of its own vouches for it, else after HAProxy's first good check.",
     ),
+  panic: z
+    .enum(["refuse", "serve"])
+    .default("refuse")
+    .describe(
+      "What a service answers whose instances are all critical by their own checks. refuse: 503; serve: it is tried all the same. A service's own tag haproxy.panic=serve or meta haproxy_panic goes before.",
+    ),
   remember: duration
     .default(86_400_000)
     .describe("How long the empty backend of a service whose last instance left is kept."),
 });
 
 const guard = z.strictObject({
+  window: duration
+    .default(30_000)
+    .describe(
+      "How far back losses count: those of a service that falls to zero, and those of the whole catalog, of which more than half may not go at once.",
+    ),
   holdFor: duration
     .default(300_000)
-    .describe("How long instances that vanished all at once are kept while they still accept a connection."),
+    .describe("How long instances that were lost all at once are kept while they still accept a connection."),
 });
 
 /** Every setting, its default and what it means. The one source for file, environment, flags, documentation and types. */

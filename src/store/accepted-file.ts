@@ -18,6 +18,7 @@ export function acceptedToJson(accepted: Accepted, wallMs: number): unknown {
     services: accepted.services,
     unselected: new Set(),
     unwatched: new Set(),
+    departed: new Set(),
     sequence: 0,
     takenAt: wallMs,
     answeredAt: 0,
@@ -43,7 +44,7 @@ export function parseAccepted(json: unknown): Accepted {
   }
   const holds = parsed.data.holds.flatMap(({ service, node, id, since }): Hold[] => {
     const instance = services.get(service)?.instances.find((one) => one.node === node && one.id === id);
-    return instance === undefined ? [] : [{ service, instance, since }];
+    return instance === undefined ? [] : [{ service, instance, since, cause: "zero" }];
   });
-  return { services, emptySince: new Map(Object.entries(parsed.data.emptySince)), holds };
+  return { services, emptySince: new Map(Object.entries(parsed.data.emptySince)), holds, losses: [], suspects: [] };
 }

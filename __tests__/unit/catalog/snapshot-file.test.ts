@@ -25,6 +25,7 @@ function snapshotOf(...services: readonly CatalogService[]): Snapshot {
     services: new Map(services.map((service) => [serviceKeyString(service.key), service])),
     unselected: new Set(["dc1////z", "dc1////consul"]),
     unwatched: new Set(["dc1////y", "dc1////x"]),
+    departed: new Set(["node-2", "node-1"]),
     sequence: 41,
     takenAt: 1_800_000_000_000,
     answeredAt: 12,

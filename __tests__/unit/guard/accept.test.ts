@@ -4,7 +4,7 @@ import { accept, holdKey } from "../../../src/guard/accept.ts";
 import type { Accepted, Probes } from "../../../src/guard/types.ts";
 import { byKey, instance, service } from "../routing/fixtures.ts";
 
-const policy = { holdForMs: 300_000, rememberMs: 1_000_000 };
+const policy = { windowMs: 30_000, holdForMs: 300_000, rememberMs: 1_000_000 };
 const noProbes: Probes = new Map();
 const web = "dc1////web";
 const start = 5_000_000;
@@ -18,6 +18,7 @@ function snapshot(
     services: byKey(services),
     unselected: new Set(unselected),
     unwatched: new Set(unwatched),
+    departed: new Set(),
     sequence: 1,
     takenAt: 0,
     answeredAt: 0,
