@@ -27,6 +27,12 @@ const server = z.strictObject({
   joining: z.boolean().describe("True while it waits for HAProxy's first good check; its weight is 0 until then."),
   node: oneLine.describe("Name of the Consul node; any text."),
   instanceId: oneLine.describe("Consul's ServiceID; any text."),
+  tags: z.array(oneLine).describe("Its tags, sorted; any text of one line: write one with the filter `quote`."),
+  meta: z
+    .record(z.string(), oneLine)
+    .describe(
+      "Its meta; any text of one line: write a value with the filter `quote`, or `token` where a name belongs.",
+    ),
 });
 
 const source = z.strictObject({
@@ -57,7 +63,7 @@ const exclusion = z.strictObject({
   service: oneLine.describe("Name of the service as Consul has it; any text."),
   instance: oneLine.optional().describe("`<node>/<id>`; not there when the whole service is meant."),
   code: oneLine.describe(
-    "What kind of problem: `address-unusable`, `port-unusable`, `name-conflict`, `host-unusable`, `duplicate`.",
+    "What kind of problem: `address-unusable`, `port-unusable`, `name-conflict`, `host-unusable`, `duplicate`, `value-unusable`.",
   ),
   reason: oneLine.describe("What is wrong, for people."),
 });

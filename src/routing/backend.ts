@@ -4,6 +4,7 @@ import { canonicalIp } from "../support/ip.ts";
 import { safeName, serverId, serverName } from "./names.ts";
 import { shown } from "./shown.ts";
 import type { Backend, Exclusion, Server } from "./types.ts";
+import { carriedValues } from "./values.ts";
 import { scaledWeight, wantedWeight, weightFactor } from "./weights.ts";
 
 /** Algorithms that hash something of the request (configuration manual 4.2, `balance`). */
@@ -44,6 +45,10 @@ export function serviceBackend(
       excluded.push(place.exclusion);
       continue;
     }
+    const { tags, meta, problems } = carriedValues(instance);
+    for (const reason of problems) {
+      excluded.push({ ...whose(service, instance), code: "value-unusable", reason });
+    }
     const name = serverName(instance, service.key.name, place.address, instance.port);
     const candidate: Candidate = {
       name,
@@ -53,6 +58,8 @@ export function serviceBackend(
       ...(consistent && { id: serverId(name) }),
       joining: false,
       instance: { node: instance.node, id: instance.id },
+      tags,
+      meta,
       unproven: doubted.has(name) || (!admitted.has(name) && mustProve(instance, settings.admit)),
     };
     const known = servers.get(name);
@@ -120,7 +127,7 @@ type Place =
 
 /** HAProxy never resolves the host name of a server that was added at run time, so an address must be an IP address. */
 function usablePlace(service: CatalogService, instance: Instance): Place {
-  const of = { service: service.key.name, instance: `${instance.node}/${instance.id}` };
+  const of = whose(service, instance);
   const address = canonicalIp(instance.address);
   if (address === undefined || address === "0.0.0.0" || address === "::") {
     const reason = `address ${shown(instance.address)} is not an IP address HAProxy can connect to; register one`;
@@ -131,6 +138,10 @@ function usablePlace(service: CatalogService, instance: Instance): Place {
     return { kind: "excluded", exclusion: { ...of, code: "port-unusable", reason } };
   }
   return { kind: "usable", address };
+}
+
+function whose(service: CatalogService, { node, id }: Instance) {
+  return { service: service.key.name, instance: `${node}/${id}` };
 }
 
 function order(a: string, b: string): number {

@@ -53,6 +53,10 @@ export interface Server {
   /** True while it waits for HAProxy's first good check (its weight is 0 until then). */
   readonly joining: boolean;
   readonly instance: { readonly node: string; readonly id: string };
+  /** Sorted; of one line each. Still data of strangers. */
+  readonly tags: readonly string[];
+  /** Values of one line. Still data of strangers. */
+  readonly meta: Readonly<Record<string, string>>;
 }
 
 /** A host name that leads to a backend. */
@@ -68,7 +72,13 @@ export interface Exclusion {
   readonly service: string;
   /** `<node>/<id>`; absent when the whole service is meant. */
   readonly instance?: string;
-  readonly code: "address-unusable" | "port-unusable" | "name-conflict" | "host-unusable" | "duplicate";
+  readonly code:
+    | "address-unusable"
+    | "port-unusable"
+    | "name-conflict"
+    | "host-unusable"
+    | "duplicate"
+    | "value-unusable";
   /** What is wrong, with the value, in words a person understands. */
   readonly reason: string;
 }

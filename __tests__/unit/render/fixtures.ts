@@ -15,7 +15,8 @@ export function settings(given: object = {}): Settings {
 }
 
 export function server(name: string, address: string, port: number, more: Partial<Server> = {}): Server {
-  return { name, address, port, weight: 1, joining: false, instance: { node: "node-1", id: name }, ...more };
+  const instance = { node: "node-1", id: name };
+  return { name, address, port, weight: 1, joining: false, instance, tags: [], meta: {}, ...more };
 }
 
 export function backend(name: string, servers: readonly Server[], more: Partial<Backend> = {}): Backend {

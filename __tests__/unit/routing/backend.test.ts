@@ -20,6 +20,8 @@ describe("servers", () => {
         weight: 7,
         joining: false,
         instance: { node: "node-1", id: "web-1" },
+        tags: ["haproxy.enable=true"],
+        meta: {},
       },
       {
         name: "web-2_10.0.0.2:8080",
@@ -28,6 +30,8 @@ describe("servers", () => {
         weight: 1,
         joining: false,
         instance: { node: "node-2", id: "web-2" },
+        tags: ["haproxy.enable=true"],
+        meta: {},
       },
     ]);
   });
