@@ -30,10 +30,14 @@ export function operatorStatus(
 }
 
 function summarised(catalog: CatalogStatus): CatalogSummary {
+  const { outage } = catalog;
   return {
     watches: catalog.watches.length,
     budget: catalog.budget,
     waitingFor: catalog.waitingFor,
+    ...(outage === undefined
+      ? {}
+      : { outage: { since: new Date(outage.since).toISOString(), reason: outage.reason } }),
     stale: catalog.watches
       .filter((watch) => watch.stale)
       .map(({ name, reason, lastGoodAt }) => ({

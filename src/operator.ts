@@ -1,6 +1,7 @@
 import { serveAdmin } from "./admin/server.ts";
 import { ConsulCatalog } from "./catalog/catalog.ts";
 import { SectionCache } from "./haproxy/config/parse.ts";
+import { BinaryWatch } from "./haproxy/process/binary-watch.ts";
 import { ManagedProcess } from "./haproxy/process/managed-process.ts";
 import { checkBinary } from "./haproxy/process/validate.ts";
 import { RuntimeClient } from "./haproxy/runtime/client.ts";
@@ -8,7 +9,7 @@ import { firstInputs, type InputSources, readTemplate, watchInputs } from "./ope
 import { operatorStatus } from "./operator-status.ts";
 import { EventLog } from "./reconciler/events.ts";
 import type { StorePort, TemplateSource } from "./reconciler/ports.ts";
-import { Reconciler } from "./reconciler/reconciler.ts";
+import { Reconciler, type ReconcilerParts } from "./reconciler/reconciler.ts";
 import { runningFromFile } from "./reconciler/structure.ts";
 import { Renderer } from "./render/renderer.ts";
 import { templateFromSources } from "./render/template-source.ts";
@@ -19,8 +20,13 @@ import type { LeveledLogger } from "./support/create-logger.ts";
 import { probeTcp } from "./support/tcp-probe.ts";
 import { version } from "./version.ts";
 
+/** What the reconciler sees the world through. */
+export type OperatorPorts = Omit<ReconcilerParts, "events" | "sections" | "runtimeSocket" | "onInputs">;
+
 export interface OperatorOptions extends InputSources {
   readonly logger: LeveledLogger;
+  /** For tests that break one of the ports: what the reconciler gets in their place. Default: the ports themselves. */
+  readonly wrap?: (ports: OperatorPorts) => OperatorPorts;
 }
 
 /** How long a stop waits for the file to catch up with the process. */
@@ -45,7 +51,33 @@ export async function runOperator(options: OperatorOptions, signal: AbortSignal)
   try {
     const events = new EventLog(clock, logger);
     const runtime = new RuntimeClient({ socketPath: store.paths.runtimeSocket, clock, logger });
-    const haproxy = new ManagedProcess({ binary: settings.haproxy.binary, paths: store.paths, clock, logger });
+    const sayBinary = (now: string, was: string) =>
+      events.emit(
+        "binary-changed",
+        "info",
+        now === was ? `HAProxy's binary was replaced by another ${now}` : `HAProxy's binary is now ${now}, was ${was}`,
+        { now, was },
+      );
+    const binaryWatch = new BinaryWatch({
+      binary: settings.haproxy.binary,
+      version: binary,
+      clock,
+      onChange: ({ now, was }) => {
+        sayBinary(now.text, was.text);
+        if (now.text === was.text) return;
+        renderer.haproxyVersion = now.text;
+        reconciler.trigger("binary");
+      },
+    });
+    const before = store.state().haproxy;
+    if (before !== undefined && before !== binary.text) sayBinary(binary.text, before);
+    const haproxy = new ManagedProcess({
+      binary: settings.haproxy.binary,
+      paths: store.paths,
+      clock,
+      logger,
+      binaryWatch,
+    });
     // A connection that HAProxy closes is the first sign of its end.
     runtime.onClose(() => haproxy.suspect());
     const catalog = new ConsulCatalog({ settings: settings.consul, expose: settings.services.expose, clock, logger });
@@ -53,15 +85,22 @@ export async function runOperator(options: OperatorOptions, signal: AbortSignal)
     const today = await readTemplate(settings);
     const known = await lastGood(store, logger);
     const first = firstInputs(settings, today, known.template);
+    const ports: OperatorPorts = {
+      catalog,
+      runtime,
+      process: haproxy,
+      store: storePort(
+        store,
+        () => clock.wall(),
+        () => binaryWatch.version.text,
+      ),
+      render: renderer,
+      probe: { probe: probeTcp },
+      clock,
+    };
     const reconciler = new Reconciler(
       {
-        catalog,
-        runtime,
-        process: haproxy,
-        store: storePort(store, () => clock.wall()),
-        render: renderer,
-        probe: { probe: probeTcp },
-        clock,
+        ...(options.wrap?.(ports) ?? ports),
         events,
         sections: new SectionCache(),
         runtimeSocket: store.paths.runtimeSocket,
@@ -76,6 +115,7 @@ export async function runOperator(options: OperatorOptions, signal: AbortSignal)
     const closeAdmin = await serveAdmin(store.paths.adminSocket, {
       status: () => operatorStatus(reconciler.status(), catalog.status(), events, startedAt),
       resync: () => reconciler.resync(),
+      release: (target) => reconciler.release(target),
     });
     const closeWatch = await watchInputs(options, today, reconciler, clock);
     logger.info(
@@ -113,11 +153,13 @@ async function lastGood(store: Store, logger: LeveledLogger) {
   const { generation, leaving } = store.state();
   const accepted = json === undefined ? undefined : readAccepted(json, logger);
   const sources = await store.readTemplate();
+  const quarantine = await store.readQuarantine();
   return {
     template: sources === undefined ? undefined : templateOf(sources),
     beginning: {
       ...(text !== undefined && { running: runningFromFile(text, maps) }),
       ...(accepted !== undefined && { accepted }),
+      ...(quarantine !== undefined && { quarantine: { ...quarantine, haproxy: quarantine.haproxy } }),
       generation,
       leaving,
     },
@@ -136,9 +178,11 @@ function readAccepted(json: unknown, logger: LeveledLogger) {
   }
 }
 
-function storePort(store: Store, wall: () => number): StorePort {
+/** @param haproxy version of the binary, which has accepted what is committed */
+function storePort(store: Store, wall: () => number, haproxy: () => string): StorePort {
   return {
     ...store,
+    saveState: (change) => store.saveState({ ...change, haproxy: haproxy() }),
     writeAccepted: (accepted) => store.writeSnapshot(acceptedToJson(accepted, wall())),
     writeTemplate: (template) => store.writeTemplate({ ...template.sources, [pathKey]: template.path }),
   };

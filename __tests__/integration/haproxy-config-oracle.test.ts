@@ -67,18 +67,28 @@ async function expectSameWords(
   raws: readonly string[],
   expand: (word: string) => string = (word) => word,
 ): Promise<void> {
-  // HAProxy gives up a file after 50 lines that it cannot split.
+  // HAProxy gives up a file after 50 lines that it cannot split; from 3.2 on, one such line and it says nothing of the
+  // others (measured on 3.2.26). So these are asked apart from those.
   const batch = 20;
-  for (let at = 0; at < raws.length; at += batch) await expectSameBatch(raws.slice(at, at + batch), expand);
+  const whole = raws.filter(isWhole);
+  const split = raws.filter((raw) => !isWhole(raw));
+  for (const like of [whole, split]) {
+    for (let at = 0; at < like.length; at += batch) await expectSameBatch(like.slice(at, at + batch), expand);
+  }
+}
+
+/** Whether HAProxy is expected to refuse to split it. */
+function isWhole(raw: string): boolean {
+  const line = `.notice ${raw}`;
+  return raw !== "" && splitWords(line)[0] === line;
 }
 
 async function expectSameBatch(raws: readonly string[], expand: (word: string) => string): Promise<void> {
   const said = await messages(raws.map((raw) => `.notice ${raw}\n.notice - ${raw}\n`).join(""));
   for (const [index, raw] of raws.entries()) {
-    const whole = `.notice ${raw}`;
-    const [first, ...words] = splitWords(whole);
+    const [, ...words] = splitWords(`.notice ${raw}`);
     const [alone, behind] = [said.get(index * 2 + 1), said.get(index * 2 + 2)];
-    if (first === whole && raw !== "") {
+    if (isWhole(raw)) {
       expect([raw, alone]).toEqual([raw, expect.stringMatching(/^(?:unmatched|truncated|forbidden)/)]);
       continue;
     }

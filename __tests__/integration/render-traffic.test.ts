@@ -162,6 +162,11 @@ afterAll(async () => {
   await rm(directory, { recursive: true, force: true });
 });
 
+test("HAProxy has nothing to say against our template", async () => {
+  await until(() => haproxyOutput.includes("Loading success"), "HAProxy's word that all is well");
+  expect(haproxyOutput).not.toMatch(/WARNING|ALERT/);
+});
+
 describe("routes", () => {
   test.each([
     "one.service.local",

@@ -5,7 +5,7 @@ import type { Clock } from "../../src/support/clock.ts";
 
 /** What a test says of an instance: a name for node and id, a port, and what is out of the ordinary. */
 export type InstanceFacts = { readonly id: string; readonly port: number } & Partial<
-  Pick<Instance, "address" | "weights" | "health" | "nodeHealthOnly">
+  Pick<Instance, "address" | "meta" | "weights" | "health" | "nodeHealthOnly" | "nodeCritical">
 >;
 
 /** A catalog that says what it is told to. What did not change stays the same object, as the real one keeps it. */
@@ -36,8 +36,13 @@ export class FakeCatalog implements CatalogPort {
    * The newest snapshot: these services and no others.
    *
    * @param unselected names of services the catalog lists without their being selected
+   * @param departed names of nodes that left in good order
    */
-  publish(services: Readonly<Record<string, readonly InstanceFacts[]>>, unselected: readonly string[] = []): void {
+  publish(
+    services: Readonly<Record<string, readonly InstanceFacts[]>>,
+    unselected: readonly string[] = [],
+    departed: readonly string[] = [],
+  ): void {
     const next = new Map<string, CatalogService>();
     const known = new Map<string, { readonly text: string; readonly service: CatalogService }>();
     for (const [name, facts] of Object.entries(services).sort(([x], [y]) => (x < y ? -1 : 1))) {
@@ -53,7 +58,7 @@ export class FakeCatalog implements CatalogPort {
       services: next,
       unselected: new Set(unselected.map((name) => serviceKeyString(keyOf(name)))),
       unwatched: new Set(),
-      departed: new Set(),
+      departed: new Set(departed),
       sequence: (this.snapshot?.sequence ?? 0) + 1,
       takenAt: this.clock.wall(),
       answeredAt: this.clock.now(),

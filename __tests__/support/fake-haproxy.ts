@@ -23,6 +23,8 @@ interface FakeServer {
   maintenance: boolean;
   drain: boolean;
   check: ObservedServer["check"];
+  /** Its checks have found it dead. The last one's result reads "none" while the next is under way. */
+  down?: boolean;
   /** Added, and its checks never enabled. Nothing that is read back tells. */
   checksOff?: boolean;
 }
@@ -54,9 +56,13 @@ export class FakeHaproxy implements RuntimePort, ProcessPort {
   readonly violations: string[] = [];
   /** Whether `haproxy -c` ends without a verdict. */
   failCheck = false;
+  /** Whether `haproxy -c` does not say which line it is that it refuses. */
+  pointless = false;
   failPreflight = false;
   failReload = false;
   failStart = false;
+  /** Workers that finish their connections. */
+  leftBehind: readonly { readonly pid: number; readonly connections: number }[] = [];
   /** What HAProxy's check of a server that is new, or loaded anew, has found. */
   firstCheck: ObservedServer["check"] = "none";
   private halfMade = 0;
@@ -151,14 +157,14 @@ export class FakeHaproxy implements RuntimePort, ProcessPort {
   }
 
   passCheck(backend: string, server: string): void {
-    this.drift(backend, server, { check: "passed" });
+    this.drift(backend, server, { check: "passed", down: false });
   }
 
   /** All checks pass from now on. */
   passChecks(): void {
     this.firstCheck = "passed";
     for (const servers of this.worker?.backends.values() ?? [])
-      for (const one of servers.values()) one.check = "passed";
+      for (const one of servers.values()) Object.assign(one, { check: "passed", down: false });
   }
 
   // What a test sees of it.
@@ -249,7 +255,10 @@ export class FakeHaproxy implements RuntimePort, ProcessPort {
     const servers: ObservedServer[] = [];
     for (const [backend, rows] of worker.backends) {
       if (backends !== undefined && !backends.includes(backend)) continue;
-      for (const [name, row] of rows) servers.push({ backend, name, operational: row.maintenance ? 0 : 2, ...row });
+      for (const [name, row] of rows) {
+        const up = !row.maintenance && row.down !== true;
+        servers.push({ backend, name, operational: up ? 2 : 0, ...row });
+      }
     }
     return { worker: info(worker), structure: worker.structure, servers };
   }
@@ -276,7 +285,10 @@ export class FakeHaproxy implements RuntimePort, ProcessPort {
     const missing = mapFiles(text).find((file) => !this.store.maps.has(file));
     const at = text.split("\n").findIndex((line) => this.failing.some((pattern) => pattern.test(line)));
     if (missing === undefined && at === -1) return { ok: true, warnings: [] };
-    const problem = missing === undefined ? { line: at + 1, message: "unknown keyword" } : { message: `no ${missing}` };
+    const problem =
+      missing === undefined
+        ? { ...(this.pointless ? {} : { line: at + 1 }), message: "unknown keyword" }
+        : { message: `no ${missing}` };
     return { ok: false, stage: "validate", problems: [problem] };
   }
 
@@ -306,6 +318,11 @@ export class FakeHaproxy implements RuntimePort, ProcessPort {
     if (this.failStart) throw new SluiceError("ERR_HAPROXY_START", "it did not start", { retryable: true });
     this.worker = this.load();
     return { adopted: false, worker: info(this.worker) };
+  }
+
+  async oldWorkers(): Promise<readonly { readonly pid: number; readonly connections: number }[]> {
+    this.answering();
+    return this.leftBehind;
   }
 
   async running(): Promise<boolean> {

@@ -1,6 +1,6 @@
 import type { Accepted } from "../../src/guard/types.ts";
 import type { LeavingServer } from "../../src/haproxy/plan/types.ts";
-import type { StorePort, TemplateSource } from "../../src/reconciler/ports.ts";
+import type { KeptQuarantine, StorePort, TemplateSource } from "../../src/reconciler/ports.ts";
 
 /** A state directory in memory. Writes down in which order it was written. */
 export class FakeStore implements StorePort {
@@ -11,6 +11,7 @@ export class FakeStore implements StorePort {
   state: { readonly generation: number; readonly leaving: readonly LeavingServer[] } = { generation: 0, leaving: [] };
   accepted: Accepted | undefined;
   template: TemplateSource | undefined;
+  quarantine: KeptQuarantine | undefined;
   /** How many of the next writes to haproxy.cfg fail. */
   failingWrites = 0;
   private readonly journal: string[];
@@ -75,5 +76,9 @@ export class FakeStore implements StorePort {
   async writeTemplate(template: TemplateSource): Promise<void> {
     this.journal.push(`write template ${template.digest}`);
     this.template = template;
+  }
+
+  async writeQuarantine(kept: KeptQuarantine): Promise<void> {
+    this.quarantine = kept;
   }
 }

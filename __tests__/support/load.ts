@@ -7,6 +7,8 @@ export interface LoadOptions {
   readonly oneShot: number;
   readonly headers?: Readonly<Record<string, string>>;
   readonly path?: string;
+  /** Default: GET. */
+  readonly method?: string;
   /** A pause of each client between an answer and its next request, ms. */
   readonly pauseMs?: number;
 }
@@ -59,6 +61,7 @@ export function startLoad(options: LoadOptions): Load {
           host: "127.0.0.1",
           port: options.port,
           path: options.path ?? "/",
+          method: options.method ?? "GET",
           ...(options.headers !== undefined && { headers: options.headers }),
           agent,
           timeout: timeoutMs,

@@ -54,6 +54,8 @@ export async function startModelConsul(agentLimit: number | undefined = 200): Pr
     if (request.path === "/v1/agent/self") {
       return { body: { Config: { Datacenter: "dc1" }, DebugConfig: { HTTPMaxConnsPerClient: agentLimit } } };
     }
+    if (request.path === "/v1/status/leader") return { body: '"127.0.0.1:8300"' };
+    if (request.path === "/v1/agent/members") return { body: [] };
     return { status: 404, body: "" };
   });
 

@@ -27,7 +27,8 @@ export function testSettings(changes: Readonly<Record<string, unknown>> = {}): S
 /**
  * A template the stub renders. Its text goes into `defaults`, so that any difference but a comment is one of structure;
  * `throw <message>` and `bug <message>` fail while rendering, as a template or as a defect would; with the words
- * `without checks` in it servers have none.
+ * `without checks` in it servers have none. Of a server's meta, `line` is a line of its backend, `option` stands behind
+ * its own, and `throw` cannot be rendered.
  */
 export function testTemplate(text: string): TemplateSource {
   return { path: "/etc/haproxy.cfg.njk", digest: `digest of ${text}`, sources: { "haproxy.cfg.njk": text } };
@@ -38,6 +39,10 @@ const stubRender: RenderPort = {
     const source = template.sources["haproxy.cfg.njk"] ?? "";
     const [, fault, message] = /^(throw|bug) (.*)/.exec(source) ?? [];
     if (fault === "throw") throw new SluiceError("ERR_TEMPLATE_FAILED", `haproxy.cfg.njk, line 1: ${message}`);
+    for (const { name, servers } of loadBalancer.backends) {
+      const message = servers.find(({ meta }) => meta["throw"] !== undefined)?.meta["throw"];
+      if (message !== undefined) throw new SluiceError("ERR_VALUE_UNSAFE", message, { details: { backend: name } });
+    }
     if (fault === "bug") throw new TypeError(message);
     const text = [
       "global",
@@ -52,7 +57,10 @@ const stubRender: RenderPort = {
       ...loadBalancer.backends.flatMap(({ name, balance, servers }) => [
         `backend ${name}`,
         `  balance ${balance}`,
-        ...servers.map((one) => `  server ${one.name} ${one.address}:${one.port} weight ${one.weight}`),
+        ...new Set(servers.flatMap(({ meta }) => (meta["line"] === undefined ? [] : [`  ${meta["line"]}`]))),
+        ...servers.map((one) =>
+          `  server ${one.name} ${one.address}:${one.port} weight ${one.weight} ${one.meta["option"] ?? ""}`.trimEnd(),
+        ),
       ]),
     ];
     const hosts = loadBalancer.routes.map(({ host, backend }) => `${host} ${backend}\n`).join("");
@@ -121,6 +129,7 @@ export class World {
       ...(candidate !== undefined && { candidate: { ...this.inputs, template: candidate } }),
       ...(config !== undefined && { running: runningFromFile(config, new Map(maps)) }),
       ...(accepted !== undefined && { accepted }),
+      ...(this.store.quarantine !== undefined && { quarantine: this.store.quarantine }),
       ...state,
     });
     await this.start();

@@ -99,6 +99,15 @@ export function runBuiltSluice(home: SluiceHome, args: readonly string[] = []): 
   return start([path.join(root, "dist/main.js")], home, args);
 }
 
+/** Starts the operator by a main program of the tests, which takes the same arguments, with variables of its own. */
+export function runProgram(
+  program: string,
+  home: SluiceHome,
+  env: Readonly<Record<string, string>> = {},
+): RunningSluice {
+  return start(["--import", "tsx", program], home, [], env);
+}
+
 /** Runs one command of `sluice`, from the sources, to its end. */
 export async function sluiceCommand(
   args: readonly string[],
@@ -130,10 +139,15 @@ function cleanEnvironment(): NodeJS.ProcessEnv {
   return Object.fromEntries(entries);
 }
 
-function start(program: readonly string[], home: SluiceHome, args: readonly string[]): RunningSluice {
+function start(
+  program: readonly string[],
+  home: SluiceHome,
+  args: readonly string[],
+  env: Readonly<Record<string, string>> = {},
+): RunningSluice {
   const child = spawn(process.execPath, [...program, "run", "--json", "--settings", home.settingsFile, ...args], {
     cwd: root,
-    env: cleanEnvironment(),
+    env: { ...cleanEnvironment(), ...env },
     stdio: ["ignore", "pipe", "pipe"],
   });
   const endWithUs = () => child.kill("SIGTERM");

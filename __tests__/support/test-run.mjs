@@ -3,15 +3,20 @@
  *
  *   node __tests__/support/test-run.mjs             everything
  *   node __tests__/support/test-run.mjs integration only the tests of that folder, or of several
+ *   node __tests__/support/test-run.mjs --versions  the integration tests on every version of HAProxy we support;
+ *                                                   with folders behind it, the tests of those
  *
  * The parts: format and lint, types, import rules, dead code (each counts as one), then the tests. Where binaries are
  * missing a test may skip itself; under CI=true docker/setup.sh has seen to all of them, so there a skipped test is one
  * that could have run, and counts as failed.
  *
+ * The tests run on the HAProxy that docker/setup.sh found. Under CI=true the integration tests then run on the other
+ * versions as well; docker/setup-versions.sh gets them, and that it cannot is a failure there.
+ *
  * Exit code 0 when nothing failed, else 1.
  */
 import { spawn } from "node:child_process";
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { closeSync, existsSync, mkdtempSync, openSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { homedir, tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -19,9 +24,13 @@ import { fileURLToPath } from "node:url";
 const root = fileURLToPath(new URL("../..", import.meta.url));
 const ci = process.env["CI"] === "true";
 /** A part that takes longer hangs. */
-const partLimitMs = 30 * 60_000;
+const partLimitMs = 45 * 60_000;
 /** Folders of tests that share nothing but the processor, and may run beside each other. */
 const parallelFolders = ["unit", "property"];
+/** What starts no HAProxy, though it is one of the integration tests: one version is as good as another. */
+const versionless = ["__tests__/integration/catalog.test.ts"];
+/** What asks HAProxy, though it is none of them. */
+const versioned = ["__tests__/unit/haproxy/process/validate.test.ts"];
 
 /** What docker/setup.sh found; what is set already stays. */
 const setup = join(process.env["XDG_CACHE_HOME"] || join(process.env["HOME"] || homedir(), ".cache"), "sluice", "env");
@@ -30,6 +39,9 @@ if (existsSync(setup)) process.loadEnvFile(setup);
 const results = mkdtempSync(join(tmpdir(), "sluice-test-"));
 const total = { passed: 0, failed: 0, skipped: 0 };
 const failures = [];
+const skips = [];
+/** One line for each suite: what it ran on, what came of it, how long it took. */
+const suites = [];
 let running;
 
 for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"]) {
@@ -40,22 +52,43 @@ for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"]) {
   });
 }
 
-const wanted = process.argv.slice(2);
-if (wanted.length === 0) {
-  await check("format and lint", "lint");
-  await check("types", "types");
-  await check("import rules", "imports");
-  await check("dead code", "dead");
+for (const path of [...versionless, ...versioned]) {
+  if (!existsSync(join(root, path))) fail(`test-run.mjs names ${path}, which does not exist`);
 }
+const everyVersion = process.argv.includes("--versions");
+const wanted = process.argv.slice(2).filter((word) => word !== "--versions");
 const folders = testFolders().filter((folder) => wanted.length === 0 || wanted.includes(folder));
 for (const folder of wanted) if (!folders.includes(folder)) fail(`tests: ${folder}: no such tests`);
-const parallel = folders.filter((folder) => parallelFolders.includes(folder));
-if (parallel.length > 0) await tests(parallel, []);
-// These start HAProxy and Consul: beside each other on a small machine they would measure each other.
-for (const folder of folders) if (!parallelFolders.includes(folder)) await tests([folder], ["--runInBand"]);
+if (everyVersion) {
+  for (const haproxy of await haproxyVersions()) {
+    for (const folder of wanted.length === 0 ? ["integration"] : folders)
+      await tests([folder], ["--runInBand"], haproxy);
+  }
+} else {
+  if (wanted.length === 0) {
+    await check("format and lint", "lint");
+    await check("types", "types");
+    await check("import rules", "imports");
+    await check("dead code", "dead");
+  }
+  const parallel = folders.filter((folder) => parallelFolders.includes(folder));
+  if (parallel.length > 0) await tests(parallel, []);
+  // These start HAProxy and Consul: beside each other on a small machine they would measure each other.
+  for (const folder of folders) if (!parallelFolders.includes(folder)) await tests([folder], ["--runInBand"]);
+  if (wanted.length === 0 && ci) {
+    const others = (await haproxyVersions()).filter(({ binary }) => binary !== process.env["SLUICE_HAPROXY"]);
+    for (const haproxy of others) await tests(["integration"], ["--runInBand"], haproxy);
+  } else if (wanted.length === 0) {
+    skips.push(
+      "the integration tests on other versions of HAProxy: `npm run test:versions` runs them, and CI=true does",
+    );
+  }
+}
 
 rmSync(results, { recursive: true, force: true });
 console.log("");
+for (const suite of suites) console.log(suite);
+for (const skip of skips) console.log(`NOT RUN  ${skip}`);
 for (const failure of failures) console.log(`FAILED  ${failure}`);
 console.log(`${total.passed} passed, ${total.failed} failed${total.skipped > 0 ? `, ${total.skipped} skipped` : ""}`);
 process.exitCode = total.failed > 0 ? 1 : 0;
@@ -67,32 +100,61 @@ async function check(title, script) {
   count(title, problem);
 }
 
-/** Runs the tests of some folders of __tests__ and takes Jest's numbers. */
-async function tests(names, flags) {
-  const title = `tests: ${names.join(", ")}`;
+/**
+ * The versions of HAProxy that can be had here, the oldest first.
+ *
+ * @returns {Promise<{ version: string, binary: string }[]>}
+ */
+async function haproxyVersions() {
+  announce("versions of HAProxy");
+  const file = join(results, "versions");
+  const out = openSync(file, "w");
+  const problem = await run("sh", ["docker/setup-versions.sh"], { out });
+  closeSync(out);
+  if (problem !== undefined) {
+    const what = "some versions of HAProxy cannot be had here, see what `sh docker/setup-versions.sh` says";
+    if (ci) fail(`${what} (${problem})`);
+    else skips.push(`tests: ${what}`);
+  }
+  const found = readFileSync(file, "utf8").matchAll(/^(\S+) (.+)$/gm);
+  return [...found].map(([, version, binary]) => ({ version, binary }));
+}
+
+/** Runs the tests of some folders of __tests__, on a certain HAProxy or the usual one, and takes Jest's numbers. */
+async function tests(names, flags, haproxy) {
+  const on = haproxy === undefined ? "" : ` on HAProxy ${haproxy.version}`;
+  const title = `tests: ${names.join(", ")}${on}`;
   announce(title);
-  const file = join(results, `${names.join("-")}.json`);
-  const paths = names.map((name) => `__tests__/${name}/`);
-  const args = ["run", "--silent", "jest", "--", "--json", `--outputFile=${file}`, ...flags];
-  const problem = await run("npm", [...args, ...(ci ? ["--ci"] : []), ...paths]);
+  const file = join(results, `${names.join("-")}-${haproxy?.version ?? "usual"}.json`);
+  const usual = haproxy === undefined || haproxy.binary === process.env["SLUICE_HAPROXY"];
+  const left = usual ? [] : versionless.map((path) => `--testPathIgnorePatterns=${path}`);
+  const more = !usual && names.includes("integration") ? versioned : [];
+  const paths = [...names.map((name) => `__tests__/${name}/`), ...more];
+  const env = haproxy === undefined ? {} : { SLUICE_HAPROXY: haproxy.binary };
+  const begin = performance.now();
+  // What is left out stands before another flag: it would take the paths for its own.
+  const args = ["run", "--silent", "jest", "--", ...left, "--json", `--outputFile=${file}`, ...flags];
+  const problem = await run("npm", [...args, ...(ci ? ["--ci"] : []), ...paths], { env });
+  const minutes = ((performance.now() - begin) / 60_000).toFixed(1);
   if (!existsSync(file)) {
     count(title, problem ?? "gave no result");
     return;
   }
   const report = JSON.parse(readFileSync(file, "utf8"));
   total.passed += report.numPassedTests;
+  suites.push(`${title}: ${report.numPassedTests} passed, ${report.numFailedTests} failed, ${minutes} minutes`);
   for (const suite of report.testResults) {
     const where = suite.name.slice(root.length);
     for (const { status, fullName } of suite.assertionResults) {
-      if (status === "failed") fail(`${where}: ${fullName}`);
+      if (status === "failed") fail(`${where}${on}: ${fullName}`);
       if (status === "pending" || status === "todo" || status === "skipped" || status === "disabled") {
-        if (ci) fail(`${where}: ${fullName} (skipped)`);
+        if (ci) fail(`${where}${on}: ${fullName} (skipped)`);
         else total.skipped += 1;
       }
     }
     // A file that could not be loaded has no test that could have failed.
     if (suite.status === "failed" && !suite.assertionResults.some(({ status }) => status === "failed")) {
-      fail(`${where}: could not be run`);
+      fail(`${where}${on}: could not be run`);
     }
   }
   // Tests can pass and Jest fail all the same, for example when it had to be ended.
@@ -113,11 +175,20 @@ function fail(what) {
   failures.push(what);
 }
 
-/** @returns undefined when it ended with 0, else how it ended */
-function run(command, args) {
+/**
+ * @param more.env what to add to the environment
+ * @param more.out where its standard output goes, a file descriptor; default: to ours
+ * @returns undefined when it ended with 0, else how it ended
+ */
+function run(command, args, { env = {}, out = "inherit" } = {}) {
   return new Promise((resolve) => {
     // A process group of its own: npm, its shell and Jest's workers can then be ended together.
-    const child = spawn(command, args, { cwd: root, stdio: ["ignore", "inherit", "inherit"], detached: true });
+    const child = spawn(command, args, {
+      cwd: root,
+      env: { ...process.env, ...env },
+      stdio: ["ignore", out, "inherit"],
+      detached: true,
+    });
     running = child;
     let late = false;
     const timer = setTimeout(() => {

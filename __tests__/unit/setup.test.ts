@@ -1,53 +1,32 @@
 import { spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
-import {
-  chmodSync,
-  cpSync,
-  existsSync,
-  mkdirSync,
-  mkdtempSync,
-  readdirSync,
-  readFileSync,
-  rmSync,
-  symlinkSync,
-  writeFileSync,
-} from "node:fs";
-import { tmpdir } from "node:os";
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { fileURLToPath } from "node:url";
 import { afterEach, beforeEach, describe, expect, jest, test } from "@jest/globals";
-
-const script = fileURLToPath(new URL("../../docker/setup.sh", import.meta.url));
-/** What the script uses of an ordinary machine. */
-const ordinaryPrograms = "cat chmod cksum cmp cp date dirname env id mkdir mktemp mv rm sed sh sleep tail tr".split(
-  " ",
-);
+import { alive, type SetupMachine, setupMachine } from "../support/setup-machine.ts";
 
 // Each test runs dozens of small programs, on a machine that may be busy.
 jest.setTimeout(60_000);
 
-/** A machine of its own for each test: a work tree, a cache, and a PATH with nothing but what the test puts there. */
+/** One for each test. */
+let made: SetupMachine;
 let machine: string;
 let tree: string;
 let bin: string;
 let cache: string;
 
 beforeEach(() => {
-  machine = mkdtempSync(join(tmpdir(), "sluice-setup-"));
-  tree = join(machine, "tree");
-  bin = join(machine, "bin");
-  cache = join(machine, "cache", "sluice");
-  for (const directory of [join(tree, "docker", "consul"), bin]) mkdirSync(directory, { recursive: true });
-  cpSync(script, join(tree, "docker", "setup.sh"));
+  made = setupMachine(["setup.sh", "setup-parts.sh"]);
+  ({ directory: machine, tree, bin, cache } = made);
+  mkdirSync(join(tree, "docker", "consul"));
   writeFileSync(join(tree, "package-lock.json"), "{}\n");
   writeFileSync(join(tree, "docker", "consul", "go.mod"), "module example.invalid/consul\n");
   writeFileSync(join(tree, "docker", "consul", "go.sum"), "example.invalid/consul v1.0.0 h1:abc=\n");
-  for (const name of ordinaryPrograms) symlinkSync(realPath(name), join(bin, name));
   program("node", "echo v20.19.0");
   program("npm", `echo "npm $*" >>"${machine}/calls"; mkdir -p node_modules`);
 });
 
-afterEach(() => rmSync(machine, { recursive: true, force: true }));
+afterEach(() => made.remove());
 
 describe("what is missing is said", () => {
   test("neither HAProxy nor Consul, and no way to get them: both are named with what to install", () => {
@@ -267,13 +246,11 @@ describe("Consul is built where there is none", () => {
 });
 
 function setup(argument = "", env: Record<string, string> = {}) {
-  const args = [join(tree, "docker", "setup.sh"), argument];
-  const { status, stdout, stderr } = spawnSync(join(bin, "sh"), args, { env: environment(env), encoding: "utf8" });
-  return { status, stdout, stderr };
+  return made.run("setup.sh", argument, env);
 }
 
 function environment(env: Record<string, string>): Record<string, string> {
-  return { PATH: bin, XDG_CACHE_HOME: join(machine, "cache"), SETUP_SEARCH_DIRS: "", ...env };
+  return made.environment(env);
 }
 
 /** Has the lock of the npm packages held by this process. Returns the lock's path. */
@@ -285,27 +262,12 @@ function lockedBy(pid: number): string {
   return lock;
 }
 
-function program(name: string, body = ":", directory = bin): void {
-  const file = join(directory, name);
-  writeFileSync(file, `#!/bin/sh\n${body}\n`);
-  chmodSync(file, 0o755);
+function program(name: string, body?: string, directory?: string): void {
+  made.program(name, body, directory);
 }
 
 function calls(): string[] {
-  return readFileSync(join(machine, "calls"), "utf8").trim().split("\n");
-}
-
-function realPath(name: string): string {
-  return spawnSync("sh", ["-c", `command -v ${name}`], { encoding: "utf8" }).stdout.trim();
-}
-
-function alive(pid: number): boolean {
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch {
-    return false;
-  }
+  return made.calls();
 }
 
 async function until(condition: () => boolean): Promise<void> {

@@ -1,7 +1,9 @@
 import { chmod, rm } from "node:fs/promises";
 import fastify from "fastify";
+import { z } from "zod";
 import type { SluiceEvent } from "../reconciler/events.ts";
 import type { ReconcilerStatus } from "../reconciler/status.ts";
+import { SluiceError } from "../support/errors.ts";
 
 /** What `GET /v1/status` answers. */
 export interface OperatorStatus {
@@ -22,6 +24,8 @@ export interface CatalogSummary {
   readonly budget: number;
   /** Services that have not answered yet; no plan is made before they have. */
   readonly waitingFor: readonly string[];
+  /** Since when Consul as a whole does not answer, or not rightly, and what is wrong; left out: it answers. */
+  readonly outage?: { readonly since: string; readonly reason: string };
   readonly stale: readonly { readonly name: string; readonly since: string; readonly reason: string }[];
   readonly beyondBudget: readonly string[];
 }
@@ -29,7 +33,17 @@ export interface CatalogSummary {
 export interface AdminActions {
   readonly status: () => OperatorStatus;
   readonly resync: () => void;
+  /**
+   * Lets holds go.
+   *
+   * @param target `<service>`, `<service>/<id>` or `<service>/<node>/<id>`
+   * @returns how many, and what was held, as `<service>/<node>/<id>`
+   */
+  readonly release: (target: string) => { readonly released: number; readonly held: readonly string[] };
 }
+
+/** What `POST /v1/release` takes. The instance as `<id>` or `<node>/<id>`; all of the service where it is left out. */
+const releaseBody = z.strictObject({ service: z.string().min(1), instance: z.string().min(1).exactOptional() });
 
 /**
  * Serves the admin API on a Unix socket; the file's mode (0600, in a directory of 0700) decides who may ask.
@@ -43,6 +57,20 @@ export async function serveAdmin(socketPath: string, actions: AdminActions): Pro
     actions.resync();
     await reply.code(202).send({ accepted: true });
   });
+  server.post("/v1/release", async (request, reply) => {
+    const body = releaseBody.safeParse(request.body);
+    if (!body.success) {
+      const error = new SluiceError("ERR_USAGE", `the body cannot be used: ${z.prettifyError(body.error)}`);
+      return reply.code(400).send(refusal(error));
+    }
+    const { service, instance } = body.data;
+    const target = instance === undefined ? service : `${service}/${instance}`;
+    const { released, held } = actions.release(target);
+    if (released > 0) return { released };
+    const others = held.length === 0 ? "nothing is held" : `held: ${held.slice(0, mostNamed).join(", ")}`;
+    const message = `nothing is held of ${JSON.stringify(target)}; ${others}`;
+    return reply.code(404).send(refusal(new SluiceError("ERR_NOT_HELD", message, { details: { held } })));
+  });
   await rm(socketPath, { force: true });
   await server.listen({ path: socketPath });
   await chmod(socketPath, 0o600);
@@ -50,4 +78,11 @@ export async function serveAdmin(socketPath: string, actions: AdminActions): Pro
     await server.close();
     await rm(socketPath, { force: true });
   };
+}
+
+/** Of more, the details have the rest. */
+const mostNamed = 20;
+
+function refusal({ code, message, details }: SluiceError) {
+  return { error: { code, message, details } };
 }

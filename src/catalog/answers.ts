@@ -41,6 +41,15 @@ const selfSchema = z.object({
 
 const datacentersSchema = z.array(z.string());
 
+/** `GET /v1/agent/members` (Consul API: Agent). */
+const membersSchema = z.array(
+  z.object({
+    Name: z.string(),
+    Status: z.number(),
+    Tags: z.record(z.string(), z.string()).nullish(),
+  }),
+);
+
 export type HealthEntry = z.output<typeof healthEntrySchema>;
 /** An entry that does not have the documented shape. */
 export interface UnusableEntry {
@@ -55,6 +64,7 @@ export interface HealthAnswer {
 }
 export type ListAnswer = z.output<typeof listSchema>;
 export type SelfAnswer = z.output<typeof selfSchema>;
+export type MembersAnswer = z.output<typeof membersSchema>;
 
 /**
  * The entries of an answer. One that does not have the documented shape is set aside by itself.
@@ -84,6 +94,10 @@ export function parseSelf(body: unknown): SelfAnswer {
 
 export function parseDatacenters(body: unknown): readonly string[] {
   return check(datacentersSchema, body, "/catalog/datacenters");
+}
+
+export function parseMembers(body: unknown): MembersAnswer {
+  return check(membersSchema, body, "/agent/members");
 }
 
 /**

@@ -12,7 +12,9 @@ import { refusalOf } from "./refusal.ts";
 import { TokenSource } from "./token.ts";
 
 /** More than any service's answer (10,000 instances are about 10 MB) and far less than this process's memory. */
-const defaultMaxBodyBytes = 64 * 1024 * 1024;
+const defaultMaxBodyBytes = 32 * 1024 * 1024;
+/** How many such answers may be under way at a time: hundreds of watches may be answered at the same moment. */
+const mostLargeBodies = 2;
 
 export interface ConsulRequest {
   /** Behind `/v1`, names percent-encoded: see `pathSegment`. */
@@ -38,7 +40,7 @@ export interface ConsulClientOptions {
   readonly settings: Pick<Settings["consul"], "address" | "token" | "tokenFile" | "datacenter" | "tls">;
   readonly clock: Clock;
   readonly logger: Logger;
-  /** Default: 64 MiB. */
+  /** Of one answer; those under way together may have twice as much. Default: 32 MiB. */
   readonly maxBodyBytes?: number;
 }
 
@@ -70,6 +72,8 @@ export class ConsulClient {
   private readonly agent: HttpAgent | HttpsAgent;
   private readonly layer: RequestLayer;
   private readonly maxBodyBytes: number;
+  /** Of all answers under way. */
+  private bytesUnderWay = 0;
 
   /** @throws SluiceError ERR_SETTINGS_INVALID, or ERR_SETTINGS_UNREADABLE for a TLS file that cannot be read */
   constructor(options: ConsulClientOptions) {
@@ -110,8 +114,14 @@ export class ConsulClient {
       let answeredAt: number | undefined;
       // Kept as Node gives it: the layer may wrap it and lose its code.
       let broke: unknown;
+      let bytes = 0;
+
+      let over = false;
 
       const release = () => {
+        over = true;
+        this.bytesUnderWay -= bytes;
+        bytes = 0;
         stopTimer();
         signal.removeEventListener("abort", onAbort);
       };
@@ -129,15 +139,16 @@ export class ConsulClient {
 
       const observe = (incoming: IncomingMessage) => {
         response = incoming;
-        let bytes = Number(incoming.headers["content-length"] ?? 0);
-        if (bytes > this.maxBodyBytes) {
+        if (Number(incoming.headers["content-length"] ?? 0) > this.maxBodyBytes) {
           giveUp(tooLarge(request, this.maxBodyBytes));
           return;
         }
-        bytes = 0;
         incoming.on("data", (chunk: Buffer) => {
+          if (over) return;
           bytes += chunk.length;
+          this.bytesUnderWay += chunk.length;
           if (bytes > this.maxBodyBytes) giveUp(tooLarge(request, this.maxBodyBytes));
+          else if (this.bytesUnderWay > mostLargeBodies * this.maxBodyBytes) giveUp(tooMuch(request));
         });
         incoming.once("end", () => {
           answeredAt = clock.now();
@@ -187,6 +198,11 @@ export class ConsulClient {
           },
         );
     });
+  }
+
+  /** Closes the connections that are idle, and may be dead for good without a sign: the next request makes a new one. */
+  dropIdle(): void {
+    for (const sockets of Object.values(this.agent.freeSockets)) for (const socket of sockets ?? []) socket.destroy();
   }
 
   /** Closes the connections that are idle. Those under way end with the signals of their requests. */
@@ -257,6 +273,14 @@ function unreachable(request: ConsulRequest, what: string, cause?: unknown): Slu
     details: { path: request.path },
     ...(cause === undefined ? {} : { cause }),
   });
+}
+
+function tooMuch(request: ConsulRequest): SluiceError {
+  return new SluiceError(
+    "ERR_CONSUL_ANSWER_INVALID",
+    `Consul's answer to ${request.path} was not read to its end: too many large answers came at the same moment`,
+    { retryable: true, details: { path: request.path } },
+  );
 }
 
 function tooLarge(request: ConsulRequest, limit: number): SluiceError {

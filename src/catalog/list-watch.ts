@@ -10,7 +10,7 @@ import {
   listRequest,
   metaListRequest,
   namesByMeta,
-  normaliseList,
+  readList,
   type ServiceList,
   sameList,
 } from "./selection.ts";
@@ -32,6 +32,8 @@ export interface ListWatchOptions {
   readonly random: () => number;
   /** One of the lists says something new. */
   readonly onChange: (answeredAt: number) => void;
+  /** The first answer after failures. */
+  readonly onRecovery: () => void;
 }
 
 /**
@@ -49,12 +51,22 @@ export class ListWatch {
   constructor(options: ListWatchOptions) {
     this.options = options;
     const { client, clock, logger, random, settings } = options;
-    const common = { client, clock, logger, random, waitMs: settings.wait, yieldMs, onFreshness: () => undefined };
+    const common = {
+      client,
+      clock,
+      logger,
+      random,
+      waitMs: settings.wait,
+      yieldMs,
+      onFreshness: () => undefined,
+      onRecovery: options.onRecovery,
+    };
     this.query = new BlockingQuery<ServiceList>({
       ...common,
       name: listName,
       request: listRequest,
-      parse: (body) => normaliseList(parseList(body)),
+      scout: true,
+      parse: readList,
       same: sameList,
       onValue: (_list, { changed, answeredAt }) => {
         if (changed) options.onChange(answeredAt);
@@ -82,6 +94,19 @@ export class ListWatch {
   runMeta(signal: AbortSignal): Promise<void> {
     this.metaRunning = true;
     return this.metaQuery.run(signal);
+  }
+
+  /** As `BlockingQuery.doubt`, of both lists; the next two as there. */
+  doubt(reason: string): void {
+    for (const query of this.queries()) query.doubt(reason);
+  }
+
+  renew(): void {
+    for (const query of this.queries()) query.renew();
+  }
+
+  wake(): void {
+    for (const query of this.queries()) query.wake();
   }
 
   metaRuns(): boolean {
@@ -125,7 +150,11 @@ export class ListWatch {
   }
 
   statuses(): readonly WatchStatus[] {
-    return this.metaRunning ? [this.query.status(), this.metaQuery.status()] : [this.query.status()];
+    return this.queries().map((query) => query.status());
+  }
+
+  private queries() {
+    return this.metaRunning ? [this.query, this.metaQuery] : [this.query];
   }
 
   private onMetaFailure(error: SluiceError): void {

@@ -13,7 +13,7 @@ import {
   listRequest,
   metaListRequest,
   namesByMeta,
-  normaliseList,
+  readList,
   selectNames,
 } from "./selection.ts";
 import { serviceKeyString } from "./service-key.ts";
@@ -42,7 +42,7 @@ export async function readSnapshotOnce(
   const either = AbortSignal.any([signal, life.signal]);
   const ask = (request: ConsulRequest) => client.get(request, { signal: either, deadlineMs: plainDeadlineMs });
   try {
-    const list = normaliseList(parseList((await ask(listRequest)).body));
+    const list = readList((await ask(listRequest)).body);
     const byMeta = expose === "tagged" ? await readByMeta(ask, signal) : new Set<string>();
     const datacenter = settings.datacenter ?? (await datacenterOf(client, logger, signal));
     const names = selectNames(list, byMeta, expose);

@@ -1,5 +1,6 @@
 import type { Settings } from "../settings/schema.ts";
-import type { ListAnswer } from "./answers.ts";
+import { SluiceError } from "../support/errors.ts";
+import { type ListAnswer, parseList } from "./answers.ts";
 import { type ConsulRequest, pathSegment } from "./consul-client.ts";
 import { compare } from "./health.ts";
 import type { Instance } from "./types.ts";
@@ -42,6 +43,22 @@ export function healthRequest(name: string): ConsulRequest {
 /** The same question, in the one form that is never answered from a streaming view: with `near`. */
 export function plainHealthRequest(name: string): ConsulRequest {
   return { path: `/health/service/${pathSegment(name)}`, query: { near: "_agent" } };
+}
+
+/**
+ * The list of the services out of the body of an answer. Consul's own servers stand in every catalog, so that a list
+ * with nothing in it is one that the token may not see, or of a catalog that has no data yet.
+ *
+ * @throws SluiceError ERR_CONSUL_ANSWER_INVALID
+ */
+export function readList(body: unknown): ServiceList {
+  const list = normaliseList(parseList(body));
+  if (list.size > 0) return list;
+  throw new SluiceError(
+    "ERR_CONSUL_ANSWER_INVALID",
+    "Consul lists no service at all, not even itself: check the rights of consul.token (read on services and nodes)",
+    { retryable: true, details: { noData: true } },
+  );
 }
 
 export function normaliseList(answer: ListAnswer): ServiceList {

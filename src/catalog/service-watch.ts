@@ -4,18 +4,20 @@ import type { SluiceError } from "../support/errors.ts";
 import type { Logger } from "../support/logger.ts";
 import { indexOf, isFiltered } from "./answers.ts";
 import { BlockingQuery, plainDeadlineMs, type WatchStatus } from "./blocking-query.ts";
-import type { ConsulClient } from "./consul-client.ts";
+import type { ConsulAnswer, ConsulClient } from "./consul-client.ts";
 import { joinInstances, missingInstances, readInstances, sameInstance } from "./health.ts";
 import { isDefiniteRefusal, isUnusableAnswer } from "./refusal.ts";
 import { exposes, healthRequest, isOddName, plainHealthRequest } from "./selection.ts";
 import type { Slots } from "./slots.ts";
 import type { CatalogService, Instance, ServiceKey } from "./types.ts";
+import type { Witnesses } from "./witnesses.ts";
 
 export interface ServiceWatchOptions {
   readonly key: ServiceKey;
   readonly client: ConsulClient;
   /** Bounds the short reads of all watches together. */
   readonly reads: Slots;
+  readonly witnesses: Witnesses;
   readonly settings: Pick<Settings["consul"], "wait">;
   readonly clock: Clock;
   readonly logger: Logger;
@@ -24,6 +26,8 @@ export interface ServiceWatchOptions {
   readonly onChange: (service: CatalogService, answeredAt: number) => void;
   /** The same instances, but how far they can be believed has changed. */
   readonly onFreshness: (service: CatalogService) => void;
+  /** The first answer after failures. */
+  readonly onRecovery: () => void;
 }
 
 /** Watches the health of one service until its signal aborts. */
@@ -33,16 +37,18 @@ export class ServiceWatch {
   private current: CatalogService | undefined;
   /** Some entries of the last answer could not be used, and that was said. */
   private complained = false;
+  private rereading = false;
 
   constructor(options: ServiceWatchOptions) {
     this.options = options;
-    const { key, settings, client, clock, logger, random } = options;
+    const { key, settings, client, clock, logger, random, reads } = options;
     this.query = new BlockingQuery<readonly Instance[]>({
       name: key.name,
       client,
       clock,
       logger,
       random,
+      reads,
       waitMs: settings.wait,
       // Not `passing`: it hides maintenance. Default consistency: the leader's word, or the agent's streaming view.
       request: healthRequest(key.name),
@@ -60,6 +66,7 @@ export class ServiceWatch {
         options.onChange(this.current, answeredAt);
       },
       onFreshness: (reason) => this.freshen(reason),
+      onRecovery: options.onRecovery,
       onFailure: (error) => {
         if (this.current !== undefined || !isOwnFault(error, key.name)) return;
         const freshness = { asOf: clock.wall(), stale: true, reason: error.message, unanswered: true };
@@ -83,14 +90,44 @@ export class ServiceWatch {
     return this.query.status();
   }
 
+  /** As `BlockingQuery.doubt`; the next two as there. */
+  doubt(reason: string): void {
+    this.query.doubt(reason);
+  }
+
+  renew(): void {
+    this.query.renew();
+  }
+
+  wake(): void {
+    this.query.wake();
+  }
+
   /**
-   * Asks a second time, and never the streaming view, whether the service has no instance.
+   * Reads the service past any streaming view, and takes what that says for an answer like any other. While such a read
+   * is under way, no second one is made.
+   *
+   * @throws SluiceError as `ConsulClient.get` and `readInstances`; the signal's reason when it aborts
+   */
+  async reread(signal: AbortSignal): Promise<void> {
+    if (this.rereading) return;
+    this.rereading = true;
+    try {
+      await this.query.offer(await this.readPlainly(signal), signal);
+    } finally {
+      this.rereading = false;
+    }
+  }
+
+  /**
+   * Asks a second time, and never the streaming view, whether the service has no instance. Who has left in good order
+   * is looked up beside it, for whoever is told next that there is none.
    *
    * @returns true, or why that is not to be believed
    * @throws SluiceError as `ConsulClient.get` and `readInstances`
    */
   async confirmEmpty(signal: AbortSignal): Promise<true | string> {
-    const found = await this.look(signal);
+    const [found] = await Promise.all([this.look(signal), this.options.witnesses.learnDeparted()]);
     if (typeof found === "string") return found;
     return found.length === 0 || `Consul said that no instance is left, and a second read lists ${found.length}`;
   }
@@ -111,16 +148,21 @@ export class ServiceWatch {
 
   /** The instances, or why Consul's word that there are none is not to be believed. */
   private async look(signal: AbortSignal): Promise<readonly Instance[] | string> {
-    const { key, client, reads } = this.options;
-    const request = plainHealthRequest(key.name);
-    const answer = await reads.run(() => client.get(request, { signal, deadlineMs: plainDeadlineMs }), signal);
+    const { key, witnesses } = this.options;
+    const [answer, blind] = await Promise.all([this.readPlainly(signal), witnesses.blind()]);
     const { instances } = readInstances(answer.body, key);
     if (instances.length > 0) return instances;
     if (isFiltered(answer.headers))
       return "Consul lists no instance and says that ACLs filter its answer: check consul.token";
     if (indexOf(answer.headers) === undefined)
       return "Consul lists no instance and its answer has no index: it has no data";
-    return instances;
+    return blind ?? instances;
+  }
+
+  private readPlainly(signal: AbortSignal): Promise<ConsulAnswer> {
+    const { key, client, reads } = this.options;
+    const request = plainHealthRequest(key.name);
+    return reads.run(() => client.get(request, { signal, deadlineMs: plainDeadlineMs }), signal);
   }
 
   private read(body: unknown, previous: readonly Instance[] | undefined): readonly Instance[] {

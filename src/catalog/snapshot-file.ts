@@ -16,8 +16,8 @@ const keySchema = z.object({
 
 const weight = z.number().int().min(0).max(65_535);
 
-// The instance's service is the one it stands under, and is not written a second time.
-const instanceSchema = z.object({
+/** An instance in a file. Its service is the one it stands under, and is not written a second time. */
+export const instanceSchema = z.object({
   node: z.string(),
   id: z.string(),
   address: z.string(),
@@ -62,7 +62,7 @@ export function snapshotToJson(snapshot: Snapshot): object {
     takenAt: snapshot.takenAt,
     services: services.map(({ key, instances, freshness }) => ({
       key,
-      instances: instances.map(({ service: _service, ...instance }) => instance),
+      instances: instances.map(instanceToJson),
       freshness,
     })),
     unselected: [...snapshot.unselected].sort(compare),
@@ -104,7 +104,13 @@ export function parseSnapshot(json: unknown): Snapshot {
   };
 }
 
-function withService(instance: z.output<typeof instanceSchema>, service: ServiceKey): Instance {
+/** An instance as `instanceSchema` takes it. */
+export function instanceToJson({ service: _service, ...instance }: Instance): object {
+  return instance;
+}
+
+/** The instance of a service out of a file. */
+export function withService(instance: z.output<typeof instanceSchema>, service: ServiceKey): Instance {
   return { ...instance, service, tags: [...instance.tags].sort(compare) };
 }
 

@@ -1,6 +1,7 @@
 import { Command, CommanderError } from "commander";
 import { type SluiceError, toSluiceError } from "../support/errors.ts";
 import { addPlanCommand } from "./plan.ts";
+import { addReleaseCommand } from "./release.ts";
 import { addRenderCommand } from "./render.ts";
 import { addResyncCommand } from "./resync.ts";
 import { addRunCommand } from "./run.ts";
@@ -29,6 +30,7 @@ export async function main(argv: readonly string[], terminal: Terminal = process
     addPlanCommand,
     addStatusCommand,
     addResyncCommand,
+    addReleaseCommand,
     addSettingsCommand,
   ]) {
     add(program, terminal, outcome);

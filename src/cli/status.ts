@@ -1,8 +1,12 @@
 import type { Command } from "commander";
 import type { OperatorStatus } from "../admin/server.ts";
+import type { HoldStatus } from "../reconciler/status.ts";
 import { statePaths } from "../store/paths.ts";
 import { addSettingOptions, settingsOf } from "./setting-options.ts";
 import { type Outcome, type Terminal, table } from "./terminal.ts";
+
+/** More watches than that are stale for one reason, which the first of them tell. */
+const mostStale = 20;
 
 /** `sluice status`: what the running operator knows and does. */
 export function addStatusCommand(program: Command, terminal: Terminal, outcome: Outcome): void {
@@ -21,15 +25,25 @@ export function addStatusCommand(program: Command, terminal: Terminal, outcome: 
   });
 }
 
+const causes: Readonly<Record<HoldStatus["cause"], string>> = {
+  zero: "none would be left",
+  mass: "more than half of the catalog was lost at once",
+};
+
 function described({ ready, reasons, reconciler, catalog }: OperatorStatus): string {
-  const { haproxy, services, leaving, holds, excluded } = reconciler;
+  const { haproxy, services, leaving, holds, excluded, quarantined } = reconciler;
   const lag = reconciler.fileLagMs === undefined ? "file up to date" : `file ${reconciler.fileLagMs} ms behind`;
   const stale = catalog.stale.map(({ name, reason, since }) => [`stale: ${name}`, `since ${since}`, reason]);
   return [
     ready ? "ready\n" : `not ready: ${reasons.join("; ")}\n`,
     `HAProxy ${haproxy.version ?? "?"} ${haproxy.up ? `runs, worker ${haproxy.worker}` : "is not running"}; generation ${reconciler.generation}, ${lag}\n`,
     `catalog: ${catalog.watches} of ${catalog.budget} watches, ${stale.length} stale\n`,
-    table(stale),
+    ...haproxy.oldWorkers.map(
+      ({ pid, since, connections }) => `old worker ${pid}: finishes ${connections} connections since ${since}\n`,
+    ),
+    catalog.outage === undefined ? "" : `${catalog.outage.reason}\n`,
+    table(stale.slice(0, mostStale)),
+    stale.length > mostStale ? `and ${stale.length - mostStale} more; --json shows all\n` : "",
     services.length === 0 ? "" : "\n",
     table([
       ...(services.length === 0 ? [] : [["SERVICE", "SERVER", "ADDRESS", "WEIGHT", ""]]),
@@ -46,9 +60,16 @@ function described({ ready, reasons, reconciler, catalog }: OperatorStatus): str
       ),
     ]),
     ...leaving.map(({ server, since }) => `leaving: ${server} since ${since}\n`),
-    ...holds.map(({ service, instance, since }) => `held: ${service} ${instance} since ${since}\n`),
+    ...holds.map(
+      ({ service, instance, address, port, since, cause, until }) =>
+        `held: ${service} ${instance} at ${address}:${port} since ${since}, until ${until} at the latest: ${causes[cause]}\n`,
+    ),
     ...excluded.map(
       ({ service, instance, reason }) => `left out: ${JSON.stringify(service)} ${instance ?? ""}: ${reason}\n`,
+    ),
+    ...quarantined.map(
+      ({ service, instances, since, reason, keeps }) =>
+        `quarantined: ${JSON.stringify(service)} ${instances.slice(0, 5).join(" ")} since ${since}, ${keeps === "last-good" ? "with its last good data" : "left out"}: ${reason}\n`,
     ),
     ...(reconciler.inputsProblem === undefined ? [] : [`settings or template refused: ${reconciler.inputsProblem}\n`]),
     ...(reconciler.fileRefused === undefined ? [] : [`file refused: ${reconciler.fileRefused.join("; ")}\n`]),

@@ -26,6 +26,8 @@ export interface Loss {
   readonly since: number;
   /** Listed no more, or critical by its node's checks alone. */
   readonly how: "vanished" | "node-critical";
+  /** True once it was let go: it counts for what the window lost, and is not held for this loss again. */
+  readonly over?: boolean;
 }
 
 /** The services as the rest of the way sees them: what the catalog says, less what the guard does not believe. */
@@ -40,6 +42,24 @@ export interface Accepted {
   readonly losses: readonly Loss[];
   /** Of the losses, those that would be held if they were known to accept a connection: to be asked. */
   readonly suspects: readonly Loss[];
+}
+
+/**
+ * Why a hold ended: it was found to answer no more, or an operator said so (`told`); another instance has its place;
+ * the catalog lists it again; `guard.holdFor` is over; its node left in good order; its service is not selected.
+ */
+export type LetGo = "told" | "claimed" | "listed-again" | "time-over" | "node-left" | "unselected";
+
+export interface Release {
+  readonly hold: Hold;
+  readonly why: LetGo;
+}
+
+/** What came of one look at a snapshot. */
+export interface Judgement {
+  readonly accepted: Accepted;
+  /** What was held before and is not any more, sorted like the holds. */
+  readonly released: readonly Release[];
 }
 
 export interface GuardPolicy {

@@ -1,11 +1,9 @@
-import { holdKey } from "../guard/accept.ts";
-import type { Accepted } from "../guard/types.ts";
 import type { Plan } from "../haproxy/plan/types.ts";
 import type { Exclusion } from "../routing/types.ts";
 import type { EventLog } from "./events.ts";
 
 /** So many changes of one pass are said one by one; of more, the number. */
-const saidSingly = 20;
+export const saidSingly = 20;
 
 /**
  * One line for each change that was applied at run time.
@@ -41,24 +39,6 @@ export function announceExclusions(events: EventLog, before: readonly Exclusion[
     const who = exclusion.instance === undefined ? "" : ` (${JSON.stringify(exclusion.instance)})`;
     const message = `left out: ${JSON.stringify(exclusion.service)}${who}: ${exclusion.reason}`;
     events.emit("excluded", "warn", message, { ...exclusion });
-  }
-}
-
-export function announceHolds(events: EventLog, before: Accepted | undefined, now: Accepted): void {
-  if ((before === undefined || before.holds.length === 0) && now.holds.length === 0) return;
-  const keyed = (accepted: Accepted | undefined) =>
-    new Map((accepted?.holds ?? []).map((hold) => [holdKey(hold.service, hold.instance), hold]));
-  const [old, fresh] = [keyed(before), keyed(now)];
-  for (const [key, { instance }] of fresh) {
-    if (old.has(key)) continue;
-    const at = `${instance.address}:${instance.port}`;
-    const message = `held: the catalog lost the last instance of ${JSON.stringify(instance.service.name)}, ${at} is kept while it accepts connections`;
-    events.emit("held", "warn", message, { service: instance.service.name, node: instance.node, id: instance.id, at });
-  }
-  for (const [key, { instance }] of old) {
-    if (fresh.has(key)) continue;
-    const message = `no longer held: ${JSON.stringify(instance.service.name)} at ${instance.address}:${instance.port}`;
-    events.emit("released", "info", message, { service: instance.service.name, node: instance.node, id: instance.id });
   }
 }
 

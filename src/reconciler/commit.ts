@@ -1,7 +1,7 @@
 import { structureText } from "../haproxy/config/equality.ts";
 import { addGlobalLines } from "../haproxy/config/global-lines.ts";
 import { parseConfig } from "../haproxy/config/parse.ts";
-import { lineAt } from "../haproxy/config/position.ts";
+import { lineAt, type Position } from "../haproxy/config/position.ts";
 import { printConfig } from "../haproxy/config/print.ts";
 import type { Config } from "../haproxy/config/types.ts";
 import { hexDigest } from "../support/digest.ts";
@@ -31,8 +31,13 @@ export function explain(problems: readonly ConfigProblem[], text: string): reado
   });
 }
 
+/** What the lines that were named belong to. */
+export function placesOf(problems: readonly ConfigProblem[], text: string): readonly Position[] {
+  const config = parseConfig(text);
+  return problems.flatMap(({ line }) => (line === undefined ? undefined : lineAt(config, line)) ?? []);
+}
+
 /** Whether any of the problems is one of a server's line. */
 export function pointsAtServer(problems: readonly ConfigProblem[], text: string): boolean {
-  const config = parseConfig(text);
-  return problems.some(({ line }) => line !== undefined && lineAt(config, line)?.server !== undefined);
+  return placesOf(problems, text).some(({ server }) => server !== undefined);
 }

@@ -1,14 +1,29 @@
+import type { Config } from "../haproxy/config/types.ts";
 import { type BackoffPolicy, backoffMs } from "../support/backoff.ts";
 import { SluiceError, toSluiceError } from "../support/errors.ts";
+import { isShortage } from "../support/shortage.ts";
 import { Wake } from "../support/wake.ts";
+import type { Wish } from "./desire.ts";
 import { writeEndpoints } from "./endpoints.ts";
 import { GrowingRetry } from "./growing-retry.ts";
+import type { Complaint } from "./isolation.ts";
+import type { Doubting } from "./known-down.ts";
 import type { LaneParts } from "./lane.ts";
 import { resumeProcess } from "./resume.ts";
 import { changeStructure, reloadLiveFile, type StructureOutcome, type StructureRequest } from "./structure.ts";
 
 export interface CommitterParts extends LaneParts {
   readonly minReloadIntervalMs: () => number;
+  readonly doubting: Doubting;
+  /**
+   * Tries to find out because of whose data a configuration is not taken, and to go on without. False: all stays as it
+   * is. Where there is no wish: of the newest one.
+   */
+  readonly isolate: (wish: Wish | undefined, complaint: Complaint, signal: AbortSignal) => Promise<boolean>;
+  /** It was found out: there is something else to ask for. */
+  readonly onIsolated: () => void;
+  /** HAProxy takes this configuration from a file. */
+  readonly onTaken: (config: Config) => void;
   /** After a structure was loaded or refused. */
   readonly onStructure: (request: StructureRequest, outcome: StructureOutcome) => void;
   /** What runs is not what was believed: a new pass with a read-back is due. */
@@ -134,7 +149,7 @@ export class Committer {
     try {
       await resumeProcess(this.parts, signal);
     } catch (thrown) {
-      this.startFailed = true;
+      this.startFailed = !isShortage(thrown);
       throw thrown;
     }
     this.startFailed = false;
@@ -163,7 +178,18 @@ export class Committer {
     if (outcome.kind === "loaded") {
       this.startFailed = false;
       if (request.kind === "wish") this.fileRetry.reset();
-    } else this.putBack(behind);
+    } else {
+      this.putBack(behind);
+      if (request.kind === "wish" && outcome.stage === "validate") {
+        const { problems, places = [] } = outcome;
+        if (await this.parts.isolate(request.wish, { problems, places }, signal)) {
+          // What was asked for meanwhile is as bad; the pass that follows asks for what is left.
+          this.request = undefined;
+          this.parts.onIsolated();
+          return;
+        }
+      }
+    }
     this.parts.onStructure(request, outcome);
     if (outcome.kind === "refused" && !state.up && state.current !== undefined) {
       const message = "HAProxy is not running: neither its file nor the new structure could be started";
@@ -172,18 +198,23 @@ export class Committer {
   }
 
   private async writeBehind(since: number, signal: AbortSignal): Promise<void> {
-    const { clock, events } = this.parts;
+    const { clock, events, state } = this.parts;
+    const config = state.current?.config;
     this.takeChanges();
     const outcome = await writeEndpoints(this.parts, signal).catch((thrown) => {
       this.putBack(since);
       throw thrown;
     });
+    if ((outcome === "written" || outcome === "same") && config !== undefined) this.parts.onTaken(config);
     if (outcome === "surprise") {
       // Somebody else's hand or a new process: the pass that reads back touches again, and the lag counts from here.
       this.carriedSince ??= since;
       this.parts.onSurprise("verification");
-    } else if (outcome === "refused") this.fileRetry.failed();
-    else if (outcome === "same") this.fileRetry.reset();
+    } else if (outcome === "refused") {
+      this.fileRetry.failed();
+      const complaint = state.fileRefused;
+      if (complaint !== undefined && (await this.parts.isolate(undefined, complaint, signal))) this.parts.onIsolated();
+    } else if (outcome === "same") this.fileRetry.reset();
     else if (outcome === "written") {
       this.fileRetry.reset();
       this.lastLagMs = clock.now() - since;

@@ -17,6 +17,8 @@ export interface Inputs {
 /** The whole wanted state, derived from services and inputs. */
 export interface Wish {
   readonly inputs: Inputs;
+  /** By key string: what it was made of. */
+  readonly services: ReadonlyMap<string, CatalogService>;
   readonly loadBalancer: LoadBalancer;
   readonly desired: Desired;
   readonly assets: ReadonlyMap<string, string>;
@@ -32,16 +34,16 @@ export function createDesire(
   render: RenderPort,
   sections: SectionCache,
   runtimeSocket: string,
-): (services: ReadonlyMap<string, CatalogService>, inputs: Inputs, admitted: Admitted) => Wish {
+): (services: ReadonlyMap<string, CatalogService>, inputs: Inputs, admitted: Admitted, doubted?: Admitted) => Wish {
   const route = createRouter();
-  return (services, inputs, admitted) => {
-    const loadBalancer = route(services, inputs.settings, admitted);
+  return (services, inputs, admitted, doubted) => {
+    const loadBalancer = route(services, inputs.settings, admitted, doubted);
     const rendered = render.render(loadBalancer, inputs.settings, inputs.template);
     const parsed = parseConfig(rendered.text, sections);
     // A template that opens no socket of ours gets one: without it nothing could be changed at run time.
     const config = hasStatsSocket(parsed, runtimeSocket)
       ? parsed
       : addGlobalLines(parsed, { statsSocket: runtimeSocket });
-    return { inputs, loadBalancer, desired: { config, maps: rendered.maps }, assets: rendered.assets };
+    return { inputs, services, loadBalancer, desired: { config, maps: rendered.maps }, assets: rendered.assets };
   };
 }

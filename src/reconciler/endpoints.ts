@@ -1,6 +1,6 @@
 import { observedBackends, planChanges } from "../haproxy/plan/plan.ts";
 import { hexDigest } from "../support/digest.ts";
-import { explain, fileText } from "./commit.ts";
+import { explain, fileText, placesOf } from "./commit.ts";
 import { mostInEvent } from "./events.ts";
 import type { LaneParts } from "./lane.ts";
 
@@ -51,7 +51,7 @@ export async function writeEndpoints(
     if (!verdict.ok) {
       const problems = explain(verdict.problems, text);
       const known = state.fileRefused?.problems.join("; ") === problems.join("; ");
-      state.fileRefused = { digest, problems };
+      state.fileRefused = { digest, problems, places: placesOf(verdict.problems, text) };
       events.emit(
         "file-refused",
         known ? "debug" : "error",

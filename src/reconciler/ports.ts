@@ -5,6 +5,7 @@ import type { Capabilities, MapEntry, ObservedServer, WorkerInfo } from "../hapr
 import type { Rendered } from "../render/types.ts";
 import type { LoadBalancer } from "../routing/types.ts";
 import type { Settings } from "../settings/schema.ts";
+import type { Quarantined } from "./quarantine.ts";
 
 /** The catalog as the reconciler sees it: the newest snapshot, and a word when there is a newer one. */
 export interface CatalogPort {
@@ -74,6 +75,11 @@ export interface ProcessPort {
   reload(signal?: AbortSignal): Promise<WorkerInfo>;
   /** Adopts a master that runs on our sockets, or starts one on the live file. Resolves when its worker answers. */
   adoptOrStart(signal?: AbortSignal): Promise<{ readonly adopted: boolean; readonly worker: WorkerInfo }>;
+  /**
+   * The workers that reloads replaced and that still finish their connections. Throws SluiceError when the master does
+   * not tell.
+   */
+  oldWorkers(signal?: AbortSignal): Promise<readonly { readonly pid: number; readonly connections: number }[]>;
   /** Whether a master answers on our socket right now. */
   running(): Promise<boolean>;
   /** Called when the process was seen to have ended. Returns the function that unsubscribes. */
@@ -112,6 +118,14 @@ export interface StorePort {
   saveState(change: { readonly generation: number; readonly leaving: readonly LeavingServer[] }): Promise<void>;
   writeAccepted(accepted: Accepted): Promise<void>;
   writeTemplate(template: TemplateSource): Promise<void>;
+  writeQuarantine(kept: KeptQuarantine): Promise<void>;
+}
+
+/** What is in quarantine, and with which HAProxy it was found: another one may take it. */
+export interface KeptQuarantine {
+  /** HAProxy's version; undefined where it was not known. */
+  readonly haproxy: string | undefined;
+  readonly entries: readonly Quarantined[];
 }
 
 /** Whether something accepts a TCP connection there within `timeoutMs`; only `refuses` is proof that nobody does. */

@@ -1,22 +1,35 @@
-import { accept } from "../guard/accept.ts";
+import type { CatalogService } from "../catalog/types.ts";
 import { guardPolicy } from "../guard/policy.ts";
 import type { Accepted } from "../guard/types.ts";
 import type { SectionCache } from "../haproxy/config/parse.ts";
+import type { Config } from "../haproxy/config/types.ts";
 import { planChanges } from "../haproxy/plan/plan.ts";
 import type { Desired, LeavingServer, ObservedBackends, Plan, ReloadReason } from "../haproxy/plan/types.ts";
+import type { ObservedServer } from "../haproxy/runtime/types.ts";
 import { type BackoffPolicy, backoffMs } from "../support/backoff.ts";
 import type { Clock } from "../support/clock.ts";
 import { toSluiceError } from "../support/errors.ts";
 import { Mutex } from "../support/mutex.ts";
 import { Admission } from "./admission.ts";
-import { announceApplied, announceExclusions, announceHolds } from "./announce.ts";
+import { announceApplied, announceExclusions } from "./announce.ts";
 import { applyPlan } from "./apply.ts";
 import { Committer } from "./committer.ts";
 import { createDesire, type Inputs, type Wish } from "./desire.ts";
 import type { EventLog } from "./events.ts";
-import { HoldProbes } from "./holds.ts";
+import { Guard, type ReleaseOutcome } from "./guard.ts";
+import { type Complaint, Isolation } from "./isolation.ts";
 import { LeavingServers } from "./leaving.ts";
-import type { CatalogPort, ProbePort, ProcessPort, RenderPort, RuntimePort, StorePort } from "./ports.ts";
+import { OldWorkers } from "./old-workers.ts";
+import type {
+  CatalogPort,
+  KeptQuarantine,
+  ProbePort,
+  ProcessPort,
+  RenderPort,
+  RuntimePort,
+  StorePort,
+} from "./ports.ts";
+import { Quarantine } from "./quarantine.ts";
 import { type ReadBack, readBack } from "./read-back.ts";
 import { type Running, RunningState } from "./running.ts";
 import { saveAccepted } from "./save-accepted.ts";
@@ -49,6 +62,8 @@ export interface Beginning {
   readonly candidate?: Inputs;
   /** The services that were accepted last. */
   readonly accepted?: Accepted;
+  /** What was in quarantine. */
+  readonly quarantine?: KeptQuarantine;
   /** The live file; undefined on the very first start. */
   readonly running?: Running;
   readonly generation: number;
@@ -69,13 +84,16 @@ export class Reconciler {
   readonly state = new RunningState();
   readonly committer: Committer;
   readonly admission: Admission;
+  readonly oldWorkers: OldWorkers;
   readonly trial: InputsTrial;
   readonly structures: StructureGate;
+  readonly guard: Guard;
+  readonly quarantine: Quarantine;
   accepted: Accepted | undefined;
   wish: Wish | undefined;
   private readonly parts: ReconcilerParts;
   private readonly mutex = new Mutex();
-  private readonly holds: HoldProbes;
+  private readonly isolation: Isolation;
   private readonly desire;
   private readonly desireCandidate;
   private leaving: LeavingServers | undefined;
@@ -90,6 +108,10 @@ export class Reconciler {
   /** Digest of the template that is kept as the last good one, as far as this life knows. */
   private keptTemplate: string | undefined;
   private keeping: Promise<void> = Promise.resolve();
+  /** The services a configuration was made of. */
+  private readonly madeOf = new WeakMap<Config, ReadonlyMap<string, CatalogService>>();
+  /** Version of the HAProxy by which what is in quarantine was judged. */
+  private judgedBy: string | undefined;
   private save: ((accepted: Accepted) => void) | undefined;
 
   constructor(parts: ReconcilerParts, beginning: Beginning) {
@@ -105,11 +127,27 @@ export class Reconciler {
     );
     this.desire = createDesire(parts.render, parts.sections, parts.runtimeSocket);
     this.desireCandidate = createDesire(parts.render, parts.sections, parts.runtimeSocket);
+    const kept = beginning.quarantine;
+    this.judgedBy = kept?.haproxy;
+    this.quarantine = new Quarantine(
+      { ...parts, onChange: () => this.keepQuarantine() },
+      kept?.entries ?? [],
+      beginning.accepted?.services ?? new Map(),
+    );
+    this.isolation = new Isolation({
+      ...parts,
+      quarantine: this.quarantine,
+      desire: (services, inputs) => this.desire(services, inputs, this.admission.admitted, this.admission.doubted),
+    });
     this.committer = new Committer({
       ...parts,
       state: this.state,
       mutex: this.mutex,
       minReloadIntervalMs: () => this.trial.inForce.settings.reload.minInterval,
+      doubting: (wish, down) => this.doubting(wish, down),
+      isolate: (wish, complaint, signal) => this.isolate(wish ?? this.wish, complaint, signal),
+      onIsolated: () => this.trigger("isolated"),
+      onTaken: (config) => this.taken(config),
       onStructure: (request, outcome) => this.onStructure(request, outcome),
       onSurprise: (cause) => this.surprise(cause),
       onResumed: () => this.resumed(),
@@ -120,8 +158,13 @@ export class Reconciler {
       ask: (request) => this.committer.want(request),
       onRetry: () => this.trigger("retry"),
     });
+    this.oldWorkers = new OldWorkers({ ...parts, state: this.state });
     this.admission = new Admission({ ...parts, onAdmitted: () => this.trigger("admitted") });
-    this.holds = new HoldProbes(parts.probe, parts.clock, () => this.trigger("probe"));
+    this.guard = new Guard({
+      ...parts,
+      loadBalancer: () => this.wish?.loadBalancer,
+      onAnswers: () => this.trigger("probe"),
+    });
   }
 
   /** Runs until the signal aborts, and by then has ended all it began. */
@@ -178,6 +221,11 @@ export class Reconciler {
     this.trigger("inputs");
   }
 
+  /** Lets holds go at an operator's word; see `Guard.release`. */
+  release(target: string): ReleaseOutcome {
+    return this.guard.release(target);
+  }
+
   status(): ReconcilerStatus {
     return reconcilerStatus(this, this.parts.runtime.capabilities());
   }
@@ -207,14 +255,16 @@ export class Reconciler {
     const snapshot = catalog.latest();
     if (snapshot !== undefined) this.judge();
     const back = state.up && !state.believed ? await readBack(runtime, state, clock, this.signal) : undefined;
+    if (back !== undefined) this.oldWorkers.look(this.signal);
     if (back?.kind === "known") {
       this.structures.known();
       this.letInWhoServes(back);
     }
 
-    const wanted = this.wanted(snapshot !== undefined);
-    if (wanted === undefined) return;
     const capabilities = runtime.capabilities();
+    if (capabilities !== undefined) this.noteVersion(capabilities.versionText);
+    const wanted = await this.wantedOrIsolated(snapshot !== undefined);
+    if (wanted === undefined) return;
     if (!state.up || state.current === undefined || capabilities === undefined) {
       if (this.wish !== undefined && this.mustStartAnew() && this.trial.candidate === undefined) {
         this.structures.want(this.wish, notRunningReason);
@@ -271,14 +321,10 @@ export class Reconciler {
 
   /** The guard's word on the newest snapshot. */
   private judge(): void {
-    const { catalog, clock, events } = this.parts;
-    const snapshot = catalog.latest();
+    const snapshot = this.parts.catalog.latest();
     if (snapshot === undefined) return;
-    const before = this.accepted;
     const policy = guardPolicy(this.trial.inForce.settings);
-    this.accepted = accept(before, snapshot, this.holds.answers, policy, clock.wall());
-    announceHolds(events, before, this.accepted);
-    this.holds.follow(this.accepted, this.signal);
+    this.accepted = this.guard.judge(this.accepted, snapshot, policy, this.signal);
     this.save?.(this.accepted);
   }
 
@@ -292,16 +338,55 @@ export class Reconciler {
     if (!answered && state.current !== undefined && !this.committer.startFailed) return state.current;
     if (trial.candidate !== undefined) this.tryCandidate(accepted, trial.candidate);
     const before = this.wish?.loadBalancer.excluded ?? [];
-    this.wish = this.desire(accepted.services, trial.inForce, this.admission.admitted);
+    const services = this.quarantine.apply(accepted.services);
+    this.wish = this.desire(services, trial.inForce, this.admission.admitted, this.admission.doubted);
+    this.madeOf.set(this.wish.desired.config, services);
     announceExclusions(this.parts.events, before, this.wish.loadBalancer.excluded);
     return this.wish.desired;
+  }
+
+  /** What should run; where the template cannot be rendered because of somebody's data, without them. */
+  private async wantedOrIsolated(answered: boolean): Promise<Desired | undefined> {
+    try {
+      return this.wanted(answered);
+    } catch (thrown) {
+      const services = this.quarantine.apply(this.accepted?.services ?? new Map());
+      if (!(await this.isolation.ofRender(services, this.trial.inForce, thrown))) throw thrown;
+      return this.wanted(answered);
+    }
+  }
+
+  /** In the committer's lane: who is to blame for what HAProxy does not take. Newer inputs are it themselves. */
+  private async isolate(wish: Wish | undefined, complaint: Complaint, signal: AbortSignal): Promise<boolean> {
+    if (wish === undefined || wish.inputs !== this.trial.inForce) return false;
+    return this.isolation.ofConfig(wish, complaint, signal);
+  }
+
+  private taken(config: Config): void {
+    const services = this.madeOf.get(config);
+    if (services !== undefined) this.quarantine.took(services);
+  }
+
+  /** What one HAProxy did not take, another may. */
+  private noteVersion(version: string): void {
+    if (version === this.judgedBy) return;
+    if (this.judgedBy !== undefined) this.quarantine.retry(`HAProxy is ${version} now`);
+    this.judgedBy = version;
+  }
+
+  private keepQuarantine(): void {
+    const kept = { haproxy: this.judgedBy, entries: this.quarantine.list() };
+    this.keeping = this.keeping
+      .then(() => this.parts.store.writeQuarantine(kept))
+      .catch((thrown) => this.failed(thrown));
   }
 
   /** Asks for what the newer inputs want; where that needs no reload, they are in force from here on. */
   private tryCandidate(accepted: Accepted, candidate: Inputs): void {
     const { state, trial } = this;
     try {
-      const wish = this.desireCandidate(accepted.services, candidate, this.admission.admitted);
+      const services = this.quarantine.apply(accepted.services);
+      const wish = this.desireCandidate(services, candidate, this.admission.admitted, this.admission.doubted);
       const capabilities = this.parts.runtime.capabilities();
       if (!state.up || state.current === undefined || capabilities === undefined) {
         if (this.mustStartAnew()) this.structures.wantOnTrial(wish, notRunningReason);
@@ -317,6 +402,7 @@ export class Reconciler {
 
   private acceptInputs(): void {
     this.trial.accept();
+    this.quarantine.retry("settings or template are others now");
     this.keepTemplate();
   }
 
@@ -349,6 +435,7 @@ export class Reconciler {
       return;
     }
     this.structures.loaded(request);
+    if (request.kind === "wish") this.quarantine.took(request.wish.services);
     this.surprises = 0;
     this.refusals = 0;
     if (onTrial) this.acceptInputs();
@@ -356,12 +443,21 @@ export class Reconciler {
     this.trigger("reloaded");
   }
 
-  /** What a process that was adopted serves already needs no first check any more. */
+  /** Pure but for the memory of doubt, which the passes that follow share. */
+  private doubting(wish: Wish, down: readonly ObservedServer[]): Wish {
+    const { admission, trial } = this;
+    if (!admission.doubt(down)) return wish;
+    const desire = wish.inputs === trial.inForce ? this.desire : this.desireCandidate;
+    return desire(wish.services, wish.inputs, admission.admitted, admission.doubted);
+  }
+
+  /** What a process that was adopted serves already needs no first check any more; what waited in it waits on. */
   private letInWhoServes(back: ReadBack & { readonly kind: "known" }): void {
     for (const [backend, rows] of back.servers) {
       if (this.admission.admitted.has(backend)) continue;
       const serving = rows.filter((row) => row.weight > 0 && !row.maintenance).map((row) => row.name);
       if (serving.length > 0) this.admission.adopt(backend, serving);
+      this.admission.doubt(rows.filter((row) => row.weight === 0 && !row.maintenance && row.check !== "passed"));
     }
   }
 

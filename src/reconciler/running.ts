@@ -1,3 +1,4 @@
+import type { Position } from "../haproxy/config/position.ts";
 import type { Config } from "../haproxy/config/types.ts";
 import type { LeavingServer, ServerPath } from "../haproxy/plan/types.ts";
 
@@ -36,6 +37,8 @@ export class RunningState {
         /** Of the file, not to ask again and again; undefined when it is time to ask again. */
         readonly digest: string | undefined;
         readonly problems: readonly string[];
+        /** What the lines belong to that were named. */
+        readonly places: readonly Position[];
       }
     | undefined;
   readonly leaving = new Map<ServerPath, LeavingServer>();

@@ -1,5 +1,6 @@
 import { structureOf } from "../haproxy/config/global-lines.ts";
 import { parseConfig } from "../haproxy/config/parse.ts";
+import type { Position } from "../haproxy/config/position.ts";
 import { printConfig } from "../haproxy/config/print.ts";
 import type { Config } from "../haproxy/config/types.ts";
 import { withoutUnloaded } from "../haproxy/plan/maps.ts";
@@ -8,9 +9,11 @@ import type { ReloadReason } from "../haproxy/plan/types.ts";
 import type { WorkerInfo } from "../haproxy/runtime/types.ts";
 import { hexDigest } from "../support/digest.ts";
 import { SluiceError, toSluiceError } from "../support/errors.ts";
-import { explain, fileText, pointsAtServer, structureDigest } from "./commit.ts";
+import { candidateOf } from "./candidate.ts";
+import { explain, placesOf, pointsAtServer, structureDigest } from "./commit.ts";
 import type { Wish } from "./desire.ts";
 import { mostInEvent } from "./events.ts";
+import { type Doubting, doubtKnownDown } from "./known-down.ts";
 import type { LaneParts } from "./lane.ts";
 import type { Running } from "./running.ts";
 
@@ -35,6 +38,8 @@ export type StructureOutcome =
       readonly refused: RefusedDigest;
       /** In words, with file, line and section where known. */
       readonly problems: readonly string[];
+      /** What the lines belong to that `haproxy -c` named. */
+      readonly places?: readonly Position[];
     };
 
 /**
@@ -58,18 +63,18 @@ export function isRefused(config: Config, { of, digest }: RefusedDigest): boolea
  * by the structure's digest what came of it.
  *
  * The maps put in place name no backend that the old structure lacks, so that whichever of the two is loaded by anyone
- * at any moment finds all that its maps name; routes to what is new follow at run time.
+ * at any moment finds all that its maps name; routes to what is new follow at run time. Servers that are known to be
+ * down are loaded with weight 0.
  */
 export async function changeStructure(
-  parts: LaneParts,
+  parts: LaneParts & { readonly doubting: Doubting },
   request: WishRequest,
   signal: AbortSignal,
 ): Promise<StructureOutcome> {
   const { process, store, state, clock } = parts;
   const started = clock.now();
-  const { config, maps } = request.wish.desired;
-  const structure = structureDigest(config);
-  const text = fileText(config, structure);
+  const { desired, assets } = await doubtKnownDown(parts, request.wish, signal);
+  const { config, maps } = desired;
   announceWanted(parts, request.reasons);
 
   const [oldText, oldMaps] = await Promise.all([store.readConfig(), store.readMaps()]);
@@ -80,12 +85,7 @@ export async function changeStructure(
   for (const [path, entries] of maps) {
     newMaps.set(path, loaded === undefined ? entries : withoutUnloaded(entries, loaded, wanted).text);
   }
-  for (const [path, content] of request.wish.assets) await store.writeAsset(path, content);
-  // HAProxy does not take a file that names a map which is not there; nothing refers to a new one yet.
-  for (const [path, content] of newMaps) if (!oldMaps.has(path)) await store.writeMap(path, content);
-
-  const candidate = await store.writeCandidate(text);
-  const verdict = await process.validate(candidate, signal);
+  const { structure, text, verdict } = await candidateOf(parts, { desired, assets }, signal, newMaps);
   const refused: RefusedDigest = { of: "structure", digest: structure };
   if (!verdict.ok) {
     return {
@@ -95,6 +95,7 @@ export async function changeStructure(
         ? { of: "configuration", digest: hexDigest(printConfig(config)) }
         : refused,
       problems: explain(verdict.problems, text),
+      places: placesOf(verdict.problems, text),
     };
   }
   const ready = await process.preflight(text, state.up ? oldText : undefined, signal);
@@ -114,14 +115,17 @@ export async function changeStructure(
     }
     // It may have come half-way: which worker answers, and with what, is asked again.
     state.doubt();
-    return { kind: "refused", stage, refused, problems: [toSluiceError(thrown).message] };
+    const error = toSluiceError(thrown);
+    // The master did not answer to begin with: what it was not asked it has not refused.
+    if (error.code === "ERR_HAPROXY_UNREACHABLE") throw error;
+    return { kind: "refused", stage, refused, problems: [error.message] };
   }
   state.generation += 1;
   state.fileRefused = undefined;
   await follow(parts, { config, maps: newMaps, structure }, worker, signal);
   await store.saveState({ generation: state.generation, leaving: [...state.leaving.values()] });
   for (const path of oldMaps.keys()) if (!newMaps.has(path)) await store.removeMap(path);
-  await store.pruneAssets(new Set(request.wish.assets.keys()));
+  await store.pruneAssets(new Set(assets.keys()));
   announceLoaded(parts, worker, clock.now() - started, {
     structure,
     replaced: oldConfig === undefined ? undefined : structureOf(oldConfig),

@@ -22,6 +22,7 @@ interface FilterSource {
 export class TemplateChecks {
   #fault: TemplateFault | undefined;
   #sought: TemplateFault | undefined;
+  #backend: string | undefined;
 
   /** The first failure since `reset`. */
   get fault(): TemplateFault | undefined {
@@ -33,7 +34,18 @@ export class TemplateChecks {
     return this.#sought;
   }
 
+  /** The backend whose part failed first. */
+  get backend(): string | undefined {
+    return this.#backend;
+  }
+
+  /** The part of this backend failed. */
+  blame(backend: string): void {
+    this.#backend ??= backend;
+  }
+
   reset(): void {
+    this.#backend = undefined;
     this.#fault = undefined;
     this.#sought = undefined;
   }
@@ -128,13 +140,21 @@ export function templateError(path: string, checks: TemplateChecks, thrown: unkn
   const fault = checks.fault ?? faultOf(path, checks, thrown);
   const { template, line, column, reason } = fault;
   const place = line === undefined ? template : `${template}:${line}${column === undefined ? "" : `:${column}`}`;
+  const { backend } = checks;
   const unsafe = fault.cause instanceof SluiceError && fault.cause.code === "ERR_VALUE_UNSAFE";
   return new SluiceError(
     unsafe ? "ERR_VALUE_UNSAFE" : "ERR_TEMPLATE_FAILED",
     `${place}: ${reason} (template ${path})`,
     {
       cause: fault.cause,
-      details: { path, template, ...(line !== undefined && { line }), ...(column !== undefined && { column }), reason },
+      details: {
+        path,
+        template,
+        ...(backend !== undefined && { backend }),
+        ...(line !== undefined && { line }),
+        ...(column !== undefined && { column }),
+        reason,
+      },
     },
   );
 }

@@ -136,6 +136,9 @@ export class CompiledTemplate {
     try {
       const context = { b, http, stats, sluice, ...(haproxy !== undefined && { haproxy }) };
       return { text: withLastNewline(this.#environment.render(backendPartial, context)), ...files };
+    } catch (thrown) {
+      this.#checks.blame(b.name);
+      throw thrown;
     } finally {
       this.#files = outer;
     }

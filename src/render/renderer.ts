@@ -37,7 +37,12 @@ export class Renderer implements RenderPort {
   constructor({ paths, version = "unknown", haproxyVersion }: RendererOptions) {
     this.#paths = paths;
     const facts: ViewFacts = { directory: paths.directory, runtimeSocket: paths.runtimeSocket, version };
-    this.#viewer = new Viewer(haproxyVersion === undefined ? facts : { ...facts, haproxyVersion });
+    this.#viewer = new Viewer(facts, haproxyVersion);
+  }
+
+  /** HAProxy was replaced by another version: what is rendered from now on is for that one. */
+  set haproxyVersion(text: string) {
+    this.#viewer.haproxyVersion = text;
   }
 
   /**

@@ -122,26 +122,35 @@ export interface ViewFacts {
   readonly directory: string;
   readonly runtimeSocket: string;
   readonly version: string;
-  readonly haproxyVersion?: string;
 }
 
 /** Makes views, and remembers each backend's part of it for as long as the backend is the very same object. */
 export class Viewer {
   readonly #facts: ViewFacts;
   readonly #known = new WeakMap<Backend, BackendView>();
+  #haproxyVersion: string | undefined;
   /** The last view's parts, with what they were made of: most changes are of servers and leave them as they are. */
   #lastSurroundings: { settings: Settings; defaultBackend: string | undefined; made: Surroundings } | undefined;
   #lastRest:
     | { routes: readonly Route[]; excluded: readonly Exclusion[]; made: Pick<View, "routes" | "excluded"> }
     | undefined;
 
-  constructor(facts: ViewFacts) {
+  /** @param haproxyVersion undefined where HAProxy cannot be asked */
+  constructor(facts: ViewFacts, haproxyVersion: string | undefined) {
     this.#facts = facts;
+    this.#haproxyVersion = haproxyVersion;
+  }
+
+  /** Views are of another HAProxy from now on. */
+  set haproxyVersion(text: string) {
+    this.#haproxyVersion = text;
+    this.#lastSurroundings = undefined;
   }
 
   /**
    * The view of a load balancer: checked, plain, frozen to the last field. A control character in what people may name
-   * freely in Consul (nodes, ServiceIDs, services) is shown as U+FFFD, so that no value can end a line of haproxy.cfg.
+   * freely in Consul (nodes, ServiceIDs, services) is shown as U+FFFD, so that no value can end a line of haproxy.cfg; so
+   * is half a character (a lone surrogate), which `quote` would refuse, and the whole rendering with it.
    *
    * @throws SluiceError ERR_VALUE_UNSAFE naming the field
    */
@@ -168,7 +177,8 @@ export class Viewer {
     const { defaultBackend } = loadBalancer;
     const last = this.#lastSurroundings;
     if (last !== undefined && last.settings === settings && last.defaultBackend === defaultBackend) return last.made;
-    const { directory, runtimeSocket, version, haproxyVersion } = this.#facts;
+    const { directory, runtimeSocket, version } = this.#facts;
+    const haproxyVersion = this.#haproxyVersion;
     const made = checked(surroundingsSchema, "the settings", {
       http: {
         bind: settings.http.bind.split(","),
@@ -251,7 +261,7 @@ function cleaned<T extends object>(texts: T): Record<string, unknown> {
 
 function cleanText(text: string): string {
   // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what is looked for
-  return text.replace(/[\x00-\x1f\x7f]/g, "\ufffd");
+  return text.replace(/[\x00-\x1f\x7f]/g, "\ufffd").toWellFormed();
 }
 
 function hasControl(text: string): boolean {

@@ -2,6 +2,7 @@ import type { CatalogService, Instance } from "../catalog/types.ts";
 import type { Settings } from "../settings/schema.ts";
 import { canonicalIp } from "../support/ip.ts";
 import { safeName, serverId, serverName } from "./names.ts";
+import { eligible, panicOf } from "./panic.ts";
 import { shown } from "./shown.ts";
 import type { Backend, Exclusion, Server } from "./types.ts";
 import { carriedValues } from "./values.ts";
@@ -38,8 +39,11 @@ export function serviceBackend(
   const consistent = hashing.test(settings.balance);
   const factor = weightFactor(service.instances);
   const servers = new Map<string, Candidate>();
-  for (const instance of service.instances) {
-    if (instance.health === "critical") continue;
+  const { panic, problems: unusable } = panicOf(service.instances, settings.panic);
+  for (const { instance, reason } of unusable) {
+    excluded.push({ ...whose(service, instance), code: "value-unusable", reason });
+  }
+  for (const instance of eligible(service.instances, panic)) {
     const place = usablePlace(service, instance);
     if (place.kind === "excluded") {
       excluded.push(place.exclusion);

@@ -1,12 +1,38 @@
 import { z } from "zod";
-import { parseSnapshot, snapshotToJson } from "../catalog/snapshot-file.ts";
+import {
+  instanceSchema,
+  instanceToJson,
+  parseSnapshot,
+  snapshotToJson,
+  withService,
+} from "../catalog/snapshot-file.ts";
 import type { Snapshot } from "../catalog/types.ts";
-import type { Accepted, Hold } from "../guard/types.ts";
+import type { Accepted, Hold, Loss } from "../guard/types.ts";
 import { SluiceError } from "../support/errors.ts";
 
 const schema = z.object({
   emptySince: z.record(z.string(), z.number()),
-  holds: z.array(z.object({ service: z.string(), node: z.string(), id: z.string(), since: z.number() })),
+  // A held instance is one of its service's.
+  holds: z.array(
+    z.object({
+      service: z.string(),
+      node: z.string(),
+      id: z.string(),
+      since: z.number(),
+      cause: z.enum(["zero", "mass"]).default("zero"),
+    }),
+  ),
+  losses: z
+    .array(
+      z.object({
+        service: z.string(),
+        instance: instanceSchema,
+        since: z.number(),
+        how: z.enum(["vanished", "node-critical"]),
+        over: z.boolean().exactOptional(),
+      }),
+    )
+    .default([]),
 });
 
 /**
@@ -27,7 +53,14 @@ export function acceptedToJson(accepted: Accepted, wallMs: number): unknown {
     ...(snapshotToJson(snapshot) as object),
     guard: {
       emptySince: Object.fromEntries(accepted.emptySince),
-      holds: accepted.holds.map(({ service, instance: { node, id }, since }) => ({ service, node, id, since })),
+      holds: accepted.holds.map(({ service, instance: { node, id }, since, cause }) => ({
+        service,
+        node,
+        id,
+        since,
+        cause,
+      })),
+      losses: accepted.losses.map(({ instance, ...loss }) => ({ ...loss, instance: instanceToJson(instance) })),
     },
   };
 }
@@ -42,9 +75,15 @@ export function parseAccepted(json: unknown): Accepted {
       `the guard's part of the last good snapshot is broken: ${z.prettifyError(parsed.error)}`,
     );
   }
-  const holds = parsed.data.holds.flatMap(({ service, node, id, since }): Hold[] => {
+  const holds = parsed.data.holds.flatMap(({ service, node, id, since, cause }): Hold[] => {
     const instance = services.get(service)?.instances.find((one) => one.node === node && one.id === id);
-    return instance === undefined ? [] : [{ service, instance, since, cause: "zero" }];
+    return instance === undefined ? [] : [{ service, instance, since, cause }];
   });
-  return { services, emptySince: new Map(Object.entries(parsed.data.emptySince)), holds, losses: [], suspects: [] };
+  const losses = parsed.data.losses.flatMap(({ instance, ...loss }): Loss[] => {
+    const key = services.get(loss.service)?.key;
+    return key === undefined ? [] : [{ ...loss, instance: withService(instance, key) }];
+  });
+  // Who is suspected follows from the losses, at the first snapshot.
+  const emptySince = new Map(Object.entries(parsed.data.emptySince));
+  return { services, emptySince, holds, losses, suspects: [] };
 }

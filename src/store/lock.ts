@@ -1,6 +1,6 @@
 import { randomBytes } from "node:crypto";
 import { readFileSync, readlinkSync } from "node:fs";
-import { link, readFile, rm, stat, writeFile } from "node:fs/promises";
+import { chmod, link, readFile, rm, stat, writeFile } from "node:fs/promises";
 import { connect, createServer, type Server } from "node:net";
 import { z } from "zod";
 import { SluiceError, systemErrorCode } from "../support/errors.ts";
@@ -181,6 +181,8 @@ async function listen(socket: string): Promise<Server> {
       resolve();
     });
   });
+  // Made as the process's umask has it.
+  await chmod(socket, 0o600);
   // A failed accept (no file descriptor left) is no reason to end.
   server.on("error", () => undefined);
   server.unref();

@@ -24,6 +24,7 @@ export interface StatePaths {
   readonly state: string;
   readonly snapshot: string;
   readonly template: string;
+  readonly quarantine: string;
   readonly lock: string;
   readonly lockSocket: string;
 }
@@ -53,6 +54,7 @@ export function statePaths(stateDirectory: string): StatePaths {
     state: below("state.json"),
     snapshot: below("snapshot.json"),
     template: below("template.json"),
+    quarantine: below("quarantine.json"),
     lock: below("lock"),
     lockSocket: below("sockets", "lock.sock"),
   };

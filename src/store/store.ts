@@ -7,7 +7,8 @@ import { Mutex } from "../support/mutex.ts";
 import { atomicWrite, removeLeftovers, syncDirectory } from "./atomic-write.ts";
 import { acquireLock, type DirectoryLock } from "./lock.ts";
 import { pathBelow, type StatePaths, statePaths } from "./paths.ts";
-import { initialState, parseState, type StateChange, type StoredState } from "./stored-state.ts";
+import { type QuarantineFile, quarantineSchema } from "./quarantine-file.ts";
+import { initialState, type ParsedState, parseState, type StateChange, type StoredState } from "./stored-state.ts";
 import { stateUnusable } from "./unusable.ts";
 
 export interface StoreOptions {
@@ -46,6 +47,9 @@ export interface Store {
   /** The last good template: its sources by name; undefined where there is none or it is broken. */
   readTemplate(): Promise<Readonly<Record<string, string>> | undefined>;
   writeTemplate(sources: Readonly<Record<string, string>>): Promise<void>;
+  /** What was in quarantine; undefined where nothing was kept or it is broken. */
+  readQuarantine(): Promise<QuarantineFile | undefined>;
+  writeQuarantine(content: unknown): Promise<void>;
   /** Lets another operator have the directory. */
   close(): Promise<void>;
 }
@@ -54,7 +58,8 @@ const templateSchema = z.record(z.string(), z.string());
 
 /**
  * Opens a state directory: makes what is missing (0700), takes the lock, cleans up after a predecessor that was killed
- * in the middle of a write, and reads state.json. A file that is broken is set aside as `<name>.broken-<n>` and said.
+ * in the middle of a write, and reads state.json, which it migrates when it is of an older schema. A file that is broken
+ * is set aside as `<name>.broken-<n>` and said.
  *
  * @throws {SluiceError} ERR_STATE_LOCKED, ERR_STATE_VERSION, ERR_STATE_UNUSABLE
  */
@@ -73,9 +78,10 @@ export async function openStore(directory: string, options: StoreOptions = {}): 
       if (left.length > 0) logger.info({ files: left }, "removed what an operator that was killed left half-written");
     }
     const text = await readText(paths.state);
-    const found = text === undefined ? initialState : parseState(text, paths.state);
+    const found = text === undefined ? { state: initialState } : parseState(text, paths.state);
     if (found === undefined) await setAside(paths.state, logger);
-    return directoryStore(paths, found ?? initialState, lock, logger);
+    else if (text !== undefined && found.olderSchema !== undefined) await migrate(paths.state, text, found, logger);
+    return directoryStore(paths, found?.state ?? initialState, lock, logger);
   } catch (thrown) {
     await lock.release();
     throw thrown;
@@ -117,7 +123,7 @@ function directoryStore(paths: StatePaths, found: StoredState, lock: DirectoryLo
     saveState: (change) =>
       stateTurn.run(async () => {
         const next = { ...state, ...change };
-        await write(paths.state, `${JSON.stringify(next, undefined, 2)}\n`);
+        await write(paths.state, stateText(next));
         state = next;
       }),
     readConfig: () => readText(paths.config),
@@ -152,6 +158,8 @@ function directoryStore(paths: StatePaths, found: StoredState, lock: DirectoryLo
     readSnapshot: () => readJson(paths.snapshot, z.unknown()),
     writeSnapshot: (json) => write(paths.snapshot, JSON.stringify(json)),
     readTemplate: () => readJson(paths.template, templateSchema),
+    readQuarantine: () => readJson(paths.quarantine, quarantineSchema),
+    writeQuarantine: (content) => write(paths.quarantine, JSON.stringify(content)),
     writeTemplate: (sources) => write(paths.template, JSON.stringify(sources)),
     close: async () => {
       if (closed) return;
@@ -161,6 +169,24 @@ function directoryStore(paths: StatePaths, found: StoredState, lock: DirectoryLo
       await lock.release();
     },
   };
+}
+
+/**
+ * Writes an older state.json in today's schema. The old file stays as `state.json.v<schema>`, for an older Sluice to be put
+ * back. Killed half-way, it is done again.
+ */
+async function migrate(file: string, text: string, { state, olderSchema }: ParsedState, logger: Logger): Promise<void> {
+  const kept = `${file}.v${olderSchema}`;
+  await atomicWrite(kept, text);
+  await atomicWrite(file, stateText(state));
+  logger.info(
+    { file, kept, from: olderSchema, to: state.schema },
+    `state.json was written by an older Sluice and is now of schema ${state.schema}; the old one is kept as ${kept}`,
+  );
+}
+
+function stateText(state: StoredState): string {
+  return `${JSON.stringify(state, undefined, 2)}\n`;
 }
 
 async function makeDirectory(directory: string): Promise<void> {

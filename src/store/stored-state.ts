@@ -1,7 +1,7 @@
 import { z } from "zod";
 import { SluiceError } from "../support/errors.ts";
 
-const schemaVersion = 1;
+const schemaVersion = 2;
 
 const leavingServer = z.object({
   backend: z.string(),
@@ -12,11 +12,18 @@ const leavingServer = z.object({
   since: z.number(),
 });
 
-const storedStateSchema = z.object({
-  schema: z.literal(schemaVersion),
+/** Since schema 1. */
+const firstSchema = z.object({
+  schema: z.literal(1),
   /** Counts the configurations that were committed. */
   generation: z.number().int().nonnegative(),
   leaving: z.array(leavingServer),
+});
+
+/** Since schema 2: what HAProxy judged the file. */
+const storedStateSchema = firstSchema.extend({
+  schema: z.literal(schemaVersion),
+  haproxy: z.string().optional(),
 });
 
 /** A server in maintenance that waits to be deleted, as the plan knows it. */
@@ -35,22 +42,30 @@ export interface LeavingServer {
 
 /** What outlives the operator: the content of state.json. */
 export interface StoredState {
-  readonly schema: 1;
+  readonly schema: typeof schemaVersion;
   readonly generation: number;
   readonly leaving: readonly LeavingServer[];
+  /** Version of the binary that accepted the file last; undefined where it is not known. */
+  readonly haproxy: string | undefined;
 }
 
 /** What `saveState` changes. */
-export type StateChange = Partial<Pick<StoredState, "generation" | "leaving">>;
+export type StateChange = Partial<Pick<StoredState, "generation" | "leaving" | "haproxy">>;
 
-export const initialState: StoredState = { schema: schemaVersion, generation: 0, leaving: [] };
+export const initialState: StoredState = { schema: schemaVersion, generation: 0, leaving: [], haproxy: undefined };
+
+export interface ParsedState {
+  readonly state: StoredState;
+  /** The schema it was written in, where that is an older one. */
+  readonly olderSchema?: number;
+}
 
 /**
- * The content of state.json; undefined when it is broken.
+ * The content of state.json, of whatever schema; undefined when it is broken.
  *
  * @throws {SluiceError} ERR_STATE_VERSION when a newer Sluice wrote it
  */
-export function parseState(text: string, file: string): StoredState | undefined {
+export function parseState(text: string, file: string): ParsedState | undefined {
   let json: unknown;
   try {
     json = JSON.parse(text);
@@ -66,8 +81,12 @@ export function parseState(text: string, file: string): StoredState | undefined 
       { details: { file, found: version.data.schema, known: schemaVersion } },
     );
   }
-  const parsed = storedStateSchema.safeParse(json);
+  const parsed = z.discriminatedUnion("schema", [firstSchema, storedStateSchema]).safeParse(json);
   if (!parsed.success) return undefined;
-  const leaving = parsed.data.leaving.map((server) => ({ ...server, options: server.options }));
-  return { ...initialState, ...parsed.data, leaving };
+  const { data } = parsed;
+  const leaving = data.leaving.map((server) => ({ ...server, options: server.options }));
+  if (data.schema === 1) {
+    return { state: { ...initialState, generation: data.generation, leaving }, olderSchema: data.schema };
+  }
+  return { state: { ...initialState, ...data, leaving, haproxy: data.haproxy } };
 }

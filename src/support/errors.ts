@@ -26,6 +26,7 @@ export const errorCodes = {
   ERR_STATE_VERSION: "the state directory was written by a newer Sluice",
   ERR_STATE_UNUSABLE: "the state directory cannot be read or written",
   ERR_STATE_LOCKED: "another operator runs on this state directory",
+  ERR_NOT_HELD: "nothing of that name is held",
   ERR_ADMIN_UNREACHABLE: "no operator answers on the admin socket",
   ERR_INTERNAL: "a defect in Sluice",
 } as const;

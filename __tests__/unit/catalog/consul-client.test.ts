@@ -245,6 +245,39 @@ test.each([
   expect(pathSegment(name)).toBe(segment);
 });
 
+test("an idle connection is kept for the next request, until it is dropped", async () => {
+  const client = clientOf();
+  await get(client);
+  await get(client);
+  expect(consul.connections()).toBe(1);
+  client.dropIdle();
+  await get(client);
+  expect(consul.connections()).toBe(2);
+});
+
+test("large answers that come at the same moment are bounded together, and what was read of them is let go", async () => {
+  consul.always("*", () => ({
+    raw: (response) => {
+      response.writeHead(200, { "content-type": "application/json" });
+      const more = () => response.destroyed || response.write(" ".repeat(1_000), () => setTimeout(more, 1));
+      more();
+    },
+  }));
+  const settings = { address: consul.address, tls: {} };
+  const client = new ConsulClient({ settings, clock, logger: silentLogger, maxBodyBytes: 50_000 });
+  clients.push(client);
+  const ask = () =>
+    get(client).then(
+      () => "answered",
+      (thrown) => toSluiceError(thrown).message,
+    );
+  const answers = await Promise.all(Array.from({ length: 10 }, ask));
+  expect(answers.filter((text) => text.includes("too many large answers")).length).toBeGreaterThanOrEqual(5);
+  expect(answers.every((text) => /too many large answers|larger than 50000 bytes/.test(text))).toBe(true);
+  // None of it is counted any more: one alone may come to its own limit again.
+  expect(await ask()).toMatch(/larger than 50000 bytes/);
+});
+
 async function closed(server: Server): Promise<void> {
   server.closeAllConnections();
   await new Promise((resolve) => server.close(resolve));

@@ -59,7 +59,7 @@ test.each([
   ["auto", 1_220, 1_200, "agent"],
   ["auto", 30, 15, "agent"],
   ["auto", 0, 10_000, "agent"],
-  [500, 200, 492, "setting"],
+  [500, 200, 491, "setting"],
   [2, undefined, 1, "setting"],
 ] as const)(
   "connections %s with an agent's limit of %s give %d watches by the %s",

@@ -1,52 +1,9 @@
 import { describe, expect, test } from "@jest/globals";
-import type { CatalogService, Instance, Snapshot } from "../../../src/catalog/types.ts";
-import { accept, holdKey } from "../../../src/guard/accept.ts";
-import type { Accepted, Probes } from "../../../src/guard/types.ts";
-import { byKey, instance, service } from "../routing/fixtures.ts";
-
-const policy = { windowMs: 30_000, holdForMs: 300_000, rememberMs: 1_000_000 };
-const noProbes: Probes = new Map();
-const web = "dc1////web";
-const start = 5_000_000;
-
-function snapshot(
-  services: readonly CatalogService[],
-  unselected: readonly string[] = [],
-  unwatched: readonly string[] = [],
-): Snapshot {
-  return {
-    services: byKey(services),
-    unselected: new Set(unselected),
-    unwatched: new Set(unwatched),
-    departed: new Set(),
-    sequence: 1,
-    takenAt: 0,
-    answeredAt: 0,
-  };
-}
-
-const fleet = (...numbers: readonly number[]) => numbers.map((number) => instance("web", number));
-
-/** One run of the guard after another; each step gets what came before it. */
-function story() {
-  let accepted: Accepted | undefined;
-  return {
-    see(services: readonly CatalogService[], at = start, probes = noProbes, unselected: readonly string[] = []) {
-      accepted = accept(accepted, snapshot(services, unselected), probes, policy, at);
-      return accepted;
-    },
-    /** Ids that serve, and those among them that are held. */
-    state() {
-      return {
-        web: accepted?.services.get(web)?.instances.map(({ id }) => id),
-        held: accepted?.holds.map((hold) => hold.instance.id),
-      };
-    },
-  };
-}
-
-const probe = (alive: boolean, ...instances: readonly Instance[]): Probes =>
-  new Map(instances.map((one) => [holdKey(web, one), alive]));
+import type { Snapshot } from "../../../src/catalog/types.ts";
+import { accept } from "../../../src/guard/accept.ts";
+import type { Accepted } from "../../../src/guard/types.ts";
+import { instance, service } from "../routing/fixtures.ts";
+import { fleet, noProbes, policy, probe, snapshot, start, story, web } from "./story.ts";
 
 describe("a fall to zero", () => {
   test.each([
@@ -57,7 +14,7 @@ describe("a fall to zero", () => {
   ])("holds what vanished: %s", (_, after) => {
     const { see, state } = story();
     see([service("web", fleet(1, 2))]);
-    see(after, start + 5);
+    see(after, { at: start + 5 });
     expect(state().held).toEqual(["web-1", "web-2"]);
     expect(state().web?.filter((id) => id !== "web-9")).toEqual(["web-1", "web-2"]);
   });
@@ -96,7 +53,7 @@ describe("a fall to zero", () => {
     expect(services.get(web)?.instances.map(({ health }) => health)).toEqual(["critical", "critical"]);
   });
 
-  test("a fall in two steps holds only what was still there", () => {
+  test("a fall in two steps holds at once what was still there, and no more unasked", () => {
     const { see, state } = story();
     see([service("web", fleet(1, 2, 3, 4, 5))]);
     see([service("web", fleet(1, 2))]);
@@ -140,52 +97,52 @@ describe("what does not fall to zero is believed as it is", () => {
 
 describe("a hold ends", () => {
   function held() {
-    const { see, state } = story();
-    see([service("web", fleet(1, 2))]);
-    see([], start);
-    return { see, state };
+    const told = story();
+    told.see([service("web", fleet(1, 2))]);
+    told.see([], { at: start });
+    return told;
   }
 
   test("for the one that does not accept a connection any more; for one that does, or was not asked, it goes on", () => {
     const { see, state } = held();
-    see([], start + 1_000, probe(true, ...fleet(1, 2)));
+    see([], { at: start + 1_000, probes: probe(true, ...fleet(1, 2)) });
     expect(state().held).toEqual(["web-1", "web-2"]);
-    see([], start + 2_000, probe(false, ...fleet(1)));
+    see([], { at: start + 2_000, probes: probe(false, ...fleet(1)) });
     expect(state()).toEqual({ web: ["web-2"], held: ["web-2"] });
-    see([], start + 3_000, probe(false, ...fleet(2)));
+    see([], { at: start + 3_000, probes: probe(false, ...fleet(2)) });
     expect(state()).toEqual({ web: [], held: [] });
-    see([], start + 4_000);
+    see([], { at: start + 4_000 });
     expect(state()).toEqual({ web: [], held: [] });
   });
 
   test("after holdFor, counted from the loss, whatever happens meanwhile", () => {
     const { see, state } = held();
-    see([], start + 200_000);
-    see([service("web", [])], start + 250_000);
-    see([service("web", [])], start + policy.holdForMs - 1);
+    see([], { at: start + 200_000 });
+    see([service("web", [])], { at: start + 250_000 });
+    see([service("web", [])], { at: start + policy.holdForMs - 1 });
     expect(state().held).toEqual(["web-1", "web-2"]);
-    see([service("web", [])], start + policy.holdForMs);
+    see([service("web", [])], { at: start + policy.holdForMs });
     expect(state()).toEqual({ web: [], held: [] });
-    see([], start + policy.holdForMs + 1);
+    see([], { at: start + policy.holdForMs + 1 });
     expect(state()).toEqual({ web: [], held: [] });
   });
 
   test("after holdFor from then on, where the clock was set back", () => {
     const { see, state } = held();
-    see([], start - 10_000_000);
-    see([], start - 10_000_000 + policy.holdForMs - 1);
+    see([], { at: start - 10_000_000 });
+    see([], { at: start - 10_000_000 + policy.holdForMs - 1 });
     expect(state().held).toEqual(["web-1", "web-2"]);
-    see([], start - 10_000_000 + policy.holdForMs);
+    see([], { at: start - 10_000_000 + policy.holdForMs });
     expect(state().held).toEqual([]);
   });
 
   test("when the catalog lists it again, in whatever health; the others stay until they answer no more", () => {
     const { see, state } = held();
-    see([service("web", [instance("web", 1, { health: "critical" })])], start + 1);
+    see([service("web", [instance("web", 1, { health: "critical" })])], { at: start + 1 });
     expect(state()).toEqual({ web: ["web-1", "web-2"], held: ["web-2"] });
-    see([service("web", fleet(1))], start + 2);
+    see([service("web", fleet(1))], { at: start + 2 });
     expect(state()).toEqual({ web: ["web-1", "web-2"], held: ["web-2"] });
-    see([service("web", fleet(1, 2))], start + 3);
+    see([service("web", fleet(1, 2))], { at: start + 3 });
     expect(state()).toEqual({ web: ["web-1", "web-2"], held: [] });
   });
 
@@ -207,7 +164,7 @@ describe("a hold ends", () => {
     const api = service("api", [instance("api", 2)]);
     see([api]);
     expect(state()).toEqual({ web: ["web-1"], held: ["web-1"] });
-    see([api], start + 1, probe(true, ...fleet(1, 2)));
+    see([api], { at: start + 1, probes: probe(true, ...fleet(1, 2)) });
     expect(state().held).toEqual(["web-1"]);
   });
 
@@ -222,9 +179,11 @@ describe("a hold ends", () => {
   });
 
   test("when the service is there and not selected any more: it goes at once, with its memory", () => {
-    const { see, state } = held();
-    const { services, emptySince } = see([], start + 1, noProbes, [web]);
+    const { see, state, released } = held();
+    const { services, emptySince, losses } = see([], { at: start + 1, unselected: [web] });
     expect(state()).toEqual({ web: undefined, held: [] });
+    expect(released()).toEqual(["web-1 unselected", "web-2 unselected"]);
+    expect(losses).toEqual([]);
     expect([services.size, emptySince.size]).toEqual([0, 0]);
   });
 });
@@ -235,44 +194,44 @@ describe("a service without instances", () => {
 
   test("is remembered, from when it was empty, for rememberMs after which it goes", () => {
     const { see, state } = story();
-    see([service("web", gone)], start);
-    expect(since(see([], start + 10))).toBe(start + 10);
-    see([], start + 10 + policy.rememberMs - 1);
+    see([service("web", gone)], { at: start });
+    expect(since(see([], { at: start + 10 }))).toBe(start + 10);
+    see([], { at: start + 10 + policy.rememberMs - 1 });
     expect(state().web).toEqual([]);
-    const { services, emptySince } = see([], start + 10 + policy.rememberMs);
+    const { services, emptySince } = see([], { at: start + 10 + policy.rememberMs });
     expect([services.size, emptySince.size]).toEqual([0, 0]);
   });
 
   test("counts from the end of the hold", () => {
     const { see } = story();
-    see([service("web", fleet(1))], start);
-    expect(since(see([], start + 10))).toBeUndefined();
-    expect(since(see([], start + 20, probe(false, ...fleet(1))))).toBe(start + 20);
+    see([service("web", fleet(1))], { at: start });
+    expect(since(see([], { at: start + 10 }))).toBeUndefined();
+    expect(since(see([], { at: start + 20, probes: probe(false, ...fleet(1)) }))).toBe(start + 20);
   });
 
   test("stays for as long as it is listed", () => {
     const { see, state } = story();
-    see([service("web", [])], start);
-    see([service("web", [])], start + policy.rememberMs * 3);
+    see([service("web", [])], { at: start });
+    see([service("web", [])], { at: start + policy.rememberMs * 3 });
     expect(state().web).toEqual([]);
-    see([], start + policy.rememberMs * 3 + 1);
+    see([], { at: start + policy.rememberMs * 3 + 1 });
     expect(state().web).toBeUndefined();
   });
 
   test("begins anew when it had instances in between", () => {
     const { see } = story();
-    see([service("web", gone)], start);
-    see([], start + 10);
-    expect(since(see([service("web", fleet(1))], start + 20))).toBeUndefined();
-    see([service("web", gone)], start + 25);
-    expect(since(see([], start + 30))).toBe(start + 30);
+    see([service("web", gone)], { at: start });
+    see([], { at: start + 10 });
+    expect(since(see([service("web", fleet(1))], { at: start + 20 }))).toBeUndefined();
+    see([service("web", gone)], { at: start + 25 });
+    expect(since(see([], { at: start + 30 }))).toBe(start + 30);
   });
 
   test("is not remembered for longer because the clock was set back", () => {
     const { see } = story();
-    see([service("web", gone)], start);
-    see([], start + 10);
-    expect(since(see([], start - 1_000_000))).toBe(start - 1_000_000);
+    see([service("web", gone)], { at: start });
+    see([], { at: start + 10 });
+    expect(since(see([], { at: start - 1_000_000 }))).toBe(start - 1_000_000);
   });
 });
 
@@ -281,15 +240,15 @@ describe("identity", () => {
     const { see } = story();
     const all = [service("web", fleet(1, 2)), service("api", [])];
     const first = see(all);
-    expect([...see(all, start + 1).services.values()]).toEqual([...first.services.values()]);
-    for (const [key, one] of see(all, start + 2).services) expect(one).toBe(first.services.get(key));
+    expect([...see(all, { at: start + 1 }).services.values()]).toEqual([...first.services.values()]);
+    for (const [key, one] of see(all, { at: start + 2 }).services) expect(one).toBe(first.services.get(key));
   });
 
   test("a held and a remembered service stay the same objects while nothing changes", () => {
     const { see } = story();
     see([service("web", fleet(1, 2)), service("api", [instance("api", 1, { health: "critical" })])]);
-    const first = see([], start + 1);
-    const second = see([], start + 2);
+    const first = see([], { at: start + 1 });
+    const second = see([], { at: start + 2 });
     for (const key of [web, "dc1////api"]) {
       expect(second.services.get(key)).toBeDefined();
       expect(second.services.get(key)).toBe(first.services.get(key));
@@ -300,8 +259,10 @@ describe("identity", () => {
   test("a new freshness is taken, with the instances as the same list", () => {
     const { see } = story();
     see([service("web", fleet(1))]);
-    const first = see([service("web", [])], start + 1).services.get(web);
-    const second = see([service("web", [], { freshness: { asOf: 7, stale: true } })], start + 2).services.get(web);
+    const first = see([service("web", [])], { at: start + 1 }).services.get(web);
+    const second = see([service("web", [], { freshness: { asOf: 7, stale: true } })], { at: start + 2 }).services.get(
+      web,
+    );
     expect(second?.freshness).toEqual({ asOf: 7, stale: true });
     expect(second?.instances).toBe(first?.instances);
   });

@@ -1,4 +1,5 @@
 import { afterEach, describe, expect, test } from "@jest/globals";
+import { SluiceError } from "../../../src/support/errors.ts";
 import { World, type WorldOptions } from "../../support/reconciler-world.ts";
 
 let world: World;
@@ -121,5 +122,136 @@ describe("servers that nobody vouches for", () => {
     await world.advance(2_000);
     expect(world.haproxy.serving("web")).toEqual({ [A]: 1, [B]: 1, [C]: 0 });
     expect(world.asked()).toEqual(["adopt"]);
+  });
+});
+
+describe("servers that HAProxy knows to be down", () => {
+  const three = { web: [a, b, c] };
+
+  async function withOneDown(options?: WorldOptions): Promise<void> {
+    await serving(options);
+    world.haproxy.firstCheck = "none";
+    await world.publish(three);
+    await world.advance(2_000);
+    world.haproxy.drift("web", B, { down: true });
+    await world.advance(1_000);
+    world.asked();
+  }
+
+  test("are loaded with weight 0 by a reload, and let in after the next good check", async () => {
+    await withOneDown();
+    await world.publish({ ...three, api: [c] });
+    await world.advance(0);
+    // What the process loaded, and what file and memory say, is one: nothing is to be mended.
+    expect(world.haproxy.serving("web")).toEqual({ [A]: 1, [B]: 0, [C]: 1 });
+    await world.advance(5_000);
+    expect(world.asked().filter((entry) => entry.includes(B))).toEqual([]);
+    expect(world.fileServers()).toEqual({ api: { [C]: 1 }, web: { [A]: 1, [B]: 0, [C]: 1 } });
+    expect(world.reconciler.status().joining).toEqual([`web/${B}`]);
+    expect(world.eventsOf("drift")).toEqual([]);
+    expect(world.eventsOf("server-doubted").map(({ data }) => data["server"])).toEqual([B]);
+
+    world.haproxy.passCheck("web", B);
+    await world.advance(1_500);
+    expect(world.haproxy.serving("web")).toEqual({ [A]: 1, [B]: 1, [C]: 1 });
+    expect(world.fileServers()).toEqual({ api: { [C]: 1 }, web: { [A]: 1, [B]: 1, [C]: 1 } });
+    expect(world.reconciler.status().joining).toEqual([]);
+    // Nobody is asked about any more.
+    world.journal.splice(0);
+    await world.advance(10_000);
+    expect(world.journal).toEqual([]);
+  });
+
+  test("stay doubted through the next reload, which finds them unchecked", async () => {
+    await withOneDown();
+    await world.publish({ ...three, api: [c] });
+    await world.advance(2_000);
+    await world.publish({ ...three, api: [c], more: [a] });
+    await world.advance(2_000);
+    expect(world.haproxy.backends()).toEqual(["api", "more", "web"]);
+    expect(world.haproxy.serving("web")).toEqual({ [A]: 1, [B]: 0, [C]: 1 });
+    expect(world.eventsOf("server-doubted")).toHaveLength(1);
+  });
+
+  test("keep their weight where none of the others serves", async () => {
+    await serving();
+    world.haproxy.drift("web", A, { down: true });
+    await world.publish({ web: [a], api: [c] });
+    await world.advance(2_000);
+    expect(world.haproxy.serving("web")).toEqual({ [A]: 1 });
+    // It has recovered unseen by any reload: another one that joins does not drain it.
+    world.haproxy.passCheck("web", A);
+    await world.advance(2_000);
+    await world.publish({ web: [a, b], api: [c] });
+    expect(world.haproxy.serving("web")).toEqual({ [A]: 1, [B]: 1 });
+  });
+
+  test("are left alone without a reload, and where they are in maintenance", async () => {
+    await withOneDown();
+    world.haproxy.drift("web", C, { down: true });
+    world.haproxy.busy.add(`web/${C}`);
+    await world.publish({ web: [a, b] });
+    await world.advance(2_000);
+    expect(world.haproxy.serving("web")).toEqual({ [A]: 1, [B]: 1 });
+    expect(world.haproxy.inMaintenance()).toEqual([`web/${C}`]);
+    await world.publish({ web: [a, b], api: [c] });
+    await world.advance(2_000);
+    expect(world.eventsOf("server-doubted").map(({ data }) => data["server"])).toEqual([B]);
+  });
+
+  test("are as good as any other when they come back under the same name", async () => {
+    await withOneDown();
+    await world.publish({ ...three, api: [c] });
+    await world.advance(2_000);
+    await world.publish({ web: [a, c], api: [c] });
+    await world.advance(2_000);
+    await world.publish({ ...three, api: [c] });
+    expect(world.haproxy.serving("web")).toEqual({ [A]: 1, [B]: 1, [C]: 1 });
+  });
+
+  test("are loaded as they are where HAProxy does not say how they are", async () => {
+    await withOneDown();
+    const { observe } = world.haproxy;
+    world.haproxy.observe = async () => {
+      world.haproxy.observe = observe;
+      throw new SluiceError("ERR_HAPROXY_UNREACHABLE", "no answer");
+    };
+    await world.publish({ ...three, api: [c] });
+    await world.advance(2_000);
+    expect(world.haproxy.serving("web")).toEqual({ [A]: 1, [B]: 1, [C]: 1 });
+    expect(world.haproxy.backends()).toEqual(["api", "web"]);
+  });
+
+  test("wait for an operator that came back between the reload and their first check", async () => {
+    await withOneDown();
+    await world.publish({ ...three, api: [c] });
+    await world.advance(2_000);
+    await world.stop();
+    await world.startAgain();
+    await world.publish({ ...three, api: [c] });
+    await world.advance(2_000);
+    expect(world.haproxy.serving("web")).toEqual({ [A]: 1, [B]: 0, [C]: 1 });
+    world.haproxy.passCheck("web", B);
+    await world.advance(1_500);
+    expect(world.haproxy.serving("web")).toEqual({ [A]: 1, [B]: 1, [C]: 1 });
+  });
+
+  test("of inputs on trial are doubted too", async () => {
+    await withOneDown();
+    await world.offer("timeout client 9s");
+    await world.advance(2_000);
+    expect(world.store.config).toContain("timeout client 9s");
+    expect(world.haproxy.serving("web")).toEqual({ [A]: 1, [B]: 0, [C]: 1 });
+    world.haproxy.passChecks();
+    await world.advance(1_500);
+    expect(world.haproxy.serving("web")).toEqual({ [A]: 1, [B]: 1, [C]: 1 });
+  });
+
+  test("of a template that makes no checks any more are let in", async () => {
+    await withOneDown();
+    await world.offer("timeout client 60s # without checks");
+    await world.advance(2_000);
+    expect(world.haproxy.serving("web")).toEqual({ [A]: 1, [B]: 1, [C]: 1 });
+    expect(world.reconciler.status().joining).toEqual([]);
   });
 });

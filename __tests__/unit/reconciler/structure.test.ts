@@ -81,7 +81,6 @@ describe("a new structure", () => {
 
 describe("a structure that is refused", () => {
   test.each([
-    ["validate", (haproxy: FakeHaproxy) => haproxy.failValidation(/backend api/)],
     ["preflight", (haproxy: FakeHaproxy) => Object.assign(haproxy, { failPreflight: true })],
     ["reload", (haproxy: FakeHaproxy) => Object.assign(haproxy, { failReload: true })],
   ])("at %s leaves file and process as they were, byte for byte", async (stage, fail) => {
@@ -109,24 +108,24 @@ describe("a structure that is refused", () => {
     expect(world.haproxy.violations).toEqual([]);
   });
 
-  test("by HAProxy is asked again at once when it has changed", async () => {
+  test("is asked again at once when it has changed", async () => {
     await serving();
-    world.haproxy.failValidation(/backend api/);
+    world.haproxy.failPreflight = true;
     await world.publish({ web: [a], api: [c] });
     await world.advance(5_000);
     expect(validations()).toBe(1);
     await world.publish({ web: [a], api: [c], more: [b] });
     await world.advance(5_000);
     expect(validations()).toBe(1);
-    world.haproxy.mend();
+    world.haproxy.failPreflight = false;
     await world.publish({ web: [a], api: [c], more: [b], last: [b] });
     await world.advance(5_000);
     expect(world.haproxy.backends()).toEqual(["api", "last", "more", "web"]);
   });
 
-  test("by HAProxy is asked again unchanged after 10 s, each time later, at least every 10 min", async () => {
+  test("is asked again unchanged after 10 s, each time later, at least every 10 min", async () => {
     await serving();
-    world.haproxy.failValidation(/backend api/);
+    world.haproxy.failPreflight = true;
     await world.publish({ web: [a], api: [c] });
     await world.advance(9_900);
     expect(validations()).toBe(1);
@@ -140,8 +139,8 @@ describe("a structure that is refused", () => {
     await world.advance(3_700_000);
     expect(validations()).toBe(9);
     expect(world.eventsOf("reload-refused").filter(({ severity }) => severity === "error")).toHaveLength(1);
-    // What was wrong was no matter of the file: a name that did not resolve.
-    world.haproxy.mend();
+    // What was wrong was no matter of the file.
+    world.haproxy.failPreflight = false;
     await world.advance(600_000);
     expect(world.haproxy.backends()).toEqual(["api", "web"]);
     expect(world.reconciler.status().refused).toBeUndefined();
@@ -164,10 +163,10 @@ describe("a structure that is refused", () => {
 
   test("is asked for at once when the process has ended and does not start on its file any more", async () => {
     await serving();
-    world.haproxy.failValidation(/backend api/);
+    world.haproxy.failPreflight = true;
     await world.publish({ web: [a], api: [c] });
     await world.advance(200_000);
-    world.haproxy.mend();
+    world.haproxy.failPreflight = false;
     world.haproxy.failStart = true;
     world.haproxy.kill();
     await world.advance(1_000);
@@ -176,15 +175,17 @@ describe("a structure that is refused", () => {
     expect(world.runningServers()).toEqual({ api: { [C]: 1 }, web: { [A]: 1 } });
   });
 
-  test("for a server's line is asked again when that server has gone", async () => {
+  test("for a server's line costs that server", async () => {
     await serving();
     world.haproxy.failValidation(/8003/);
     await world.publish({ web: [a], api: [b, c] });
     await world.advance(5_000);
-    expect(world.haproxy.backends()).toEqual(["web"]);
+    expect(world.runningServers()).toEqual({ api: { [B]: 1 }, web: { [A]: 1 } });
+    expect(world.reconciler.status().quarantined.map(({ instances }) => instances)).toEqual([["node-c/c"]]);
     await world.publish({ web: [a], api: [b] });
     await world.advance(5_000);
     expect(world.runningServers()).toEqual({ api: { [B]: 1 }, web: { [A]: 1 } });
+    expect(world.reconciler.status().quarantined).toEqual([]);
   });
 
   test("by the machine is tried again after 10 s, also when something else went wrong in between", async () => {
@@ -228,13 +229,13 @@ describe("a structure that is refused", () => {
 
   test("is forgotten when nobody wants it any more, and asked anew when it comes back", async () => {
     await serving();
-    world.haproxy.failValidation(/backend api/);
+    world.haproxy.failPreflight = true;
     await world.publish({ web: [a], api: [c] });
     await world.advance(5_000);
     await world.publish({ web: [a] }, ["api"]);
     await world.advance(0);
     expect(world.reconciler.status().refused).toBeUndefined();
-    world.haproxy.mend();
+    world.haproxy.failPreflight = false;
     await world.publish({ web: [a], api: [c] });
     await world.advance(5_000);
     expect(world.haproxy.backends()).toEqual(["api", "web"]);
@@ -242,6 +243,19 @@ describe("a structure that is refused", () => {
 });
 
 describe("a reload that fails", () => {
+  test("because HAProxy ended before it was asked is no refusal: it follows as soon as HAProxy is back", async () => {
+    await serving();
+    const release = world.haproxy.hold("reload");
+    await world.publish({ web: [a], api: [c] });
+    await world.advance(0);
+    world.haproxy.kill();
+    release();
+    await world.advance(2_000);
+    expect(world.runningServers()).toEqual({ api: { [C]: 1 }, web: { [A]: 1 } });
+    expect(world.reconciler.status().refused).toBeUndefined();
+    expect(world.eventsOf("reload-refused")).toEqual([]);
+  });
+
   test("is tried again after 10 s, each time later, whatever comes and goes meanwhile; each try is said", async () => {
     await serving();
     world.haproxy.failReload = true;

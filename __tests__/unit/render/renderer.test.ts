@@ -78,6 +78,16 @@ describe("what a template sees", () => {
     expect(new Renderer({ paths, version: "1.2.3" }).render(small, settings(), template).text).toBe("1.2.3 none\n");
   });
 
+  test("follows HAProxy when it is replaced by another version, in backends too", async () => {
+    const main = "{% for b in backends %}{{ backend(b) }}{% endfor %}";
+    const template = await templateOf(main, { "backend.njk": "{{ haproxy.version }}" });
+    const renderer = new Renderer({ paths, haproxyVersion: "2.6.12" });
+    const given = settings();
+    expect(renderer.render(small, given, template).text).toBe("2.6.12\n2.6.12\n");
+    renderer.haproxyVersion = "3.0.11";
+    expect(renderer.render(small, given, template).text).toBe("3.0.11\n3.0.11\n");
+  });
+
   test("cannot end a line: control characters of free texts are shown as U+FFFD", async () => {
     const hostile = backend("web", [
       server("w1_10.0.0.1:80", "10.0.0.1", 80, { instance: { node: "n\nbackend evil", id: "i\r\0" } }),
@@ -85,6 +95,16 @@ describe("what a template sees", () => {
     const main = "{% for b in backends %}# {{ b.servers[0].node }} {{ b.servers[0].instanceId }}\n{% endfor %}";
     const { text } = new Renderer({ paths }).render(loadBalancer([hostile]), settings(), await templateOf(main));
     expect(text).toBe("# n\ufffdbackend evil i\ufffd\ufffd\n");
+  });
+
+  test("can be written: half a character of a free text is shown as U+FFFD", async () => {
+    const torn = backend("web", [
+      server("w1_10.0.0.1:80", "10.0.0.1", 80, { instance: { node: "n\ud800", id: "\udc80\u{1f480}" } }),
+    ]);
+    const main =
+      "{% for b in backends %}# {{ b.servers[0].node | quote }} {{ b.servers[0].instanceId | quote }}\n{% endfor %}";
+    const { text } = new Renderer({ paths }).render(loadBalancer([torn]), settings(), await templateOf(main));
+    expect(text).toBe("# n\ufffd \ufffd\u{1f480}\n");
   });
 
   test.each([

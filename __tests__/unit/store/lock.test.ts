@@ -1,6 +1,15 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, utimesSync, writeFileSync } from "node:fs";
+import {
+  existsSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  utimesSync,
+  writeFileSync,
+} from "node:fs";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import path from "node:path";
@@ -36,6 +45,16 @@ async function ourHolder(): Promise<Record<string, unknown>> {
 }
 
 const forge = (holder: unknown) => writeFileSync(paths.file, JSON.stringify(holder));
+
+test("what it makes is its owner's alone, whatever the process's umask", async () => {
+  const before = process.umask(0);
+  try {
+    await acquire();
+  } finally {
+    process.umask(before);
+  }
+  for (const file of [paths.file, paths.socket]) expect(statSync(file).mode & 0o777).toBe(0o600);
+});
 
 /** Starts a process of its own, and gives its pid and the way to end it. */
 async function stranger(): Promise<{ readonly pid: number; end(): Promise<void> }> {

@@ -49,7 +49,7 @@ describe("opening a state directory", () => {
     for (const one of [store.paths.directory, store.paths.maps, store.paths.assets, store.paths.sockets]) {
       expect(statSync(one).mode & 0o777).toBe(0o700);
     }
-    expect(store.state()).toEqual({ schema: 1, generation: 0, leaving: [] });
+    expect(store.state()).toEqual({ schema: 2, generation: 0, leaving: [], haproxy: undefined });
     expect(await store.readConfig()).toBeUndefined();
     expect(await store.readMaps()).toEqual(new Map());
     expect(await store.readSnapshot()).toBeUndefined();
@@ -89,42 +89,48 @@ describe("opening a state directory", () => {
   });
 
   test("refuses the state of a newer Sluice and leaves it untouched", async () => {
-    const newer = JSON.stringify({ schema: 2, whatever: true });
+    const newer = JSON.stringify({ schema: 3, whatever: true });
     writeFileSync(inDirectory("state.json"), newer);
     await expect(openStore(directory)).rejects.toMatchObject({
       code: "ERR_STATE_VERSION",
-      details: { found: 2, known: 1 },
+      message: expect.stringContaining("run the newer Sluice again"),
+      details: { found: 3, known: 2 },
     });
     expect(readFileSync(inDirectory("state.json"), "utf8")).toBe(newer);
     rmSync(inDirectory("state.json"));
     await open();
   });
 
-  test.each(["", "{", "[]", '{"schema":1}', '{"schema":1,"generation":-1,"leaving":[]}', '{"schema":"1"}'])(
-    "sets a broken state.json aside (%j) and starts anew",
-    async (text) => {
-      writeFileSync(inDirectory("state.json"), text);
-      writeFileSync(inDirectory("state.json.broken-1"), "an older one");
-      const store = await open();
-      expect(store.state()).toEqual({ schema: 1, generation: 0, leaving: [] });
-      expect(readFileSync(inDirectory("state.json.broken-2"), "utf8")).toBe(text);
-      expect(readFileSync(inDirectory("state.json.broken-1"), "utf8")).toBe("an older one");
-      expect(existsSync(inDirectory("state.json"))).toBe(false);
-      expect(logged).toContainEqual({
-        level: "warn",
-        fields: { file: inDirectory("state.json"), kept: inDirectory("state.json.broken-2") },
-        message: expect.stringContaining("set aside"),
-      });
-    },
-  );
+  test.each([
+    "",
+    "{",
+    "[]",
+    '{"schema":1}',
+    '{"schema":1,"generation":-1,"leaving":[]}',
+    '{"schema":"1"}',
+    '{"schema":2,"generation":1}',
+  ])("sets a broken state.json aside (%j) and starts anew", async (text) => {
+    writeFileSync(inDirectory("state.json"), text);
+    writeFileSync(inDirectory("state.json.broken-1"), "an older one");
+    const store = await open();
+    expect(store.state()).toEqual({ schema: 2, generation: 0, leaving: [], haproxy: undefined });
+    expect(readFileSync(inDirectory("state.json.broken-2"), "utf8")).toBe(text);
+    expect(readFileSync(inDirectory("state.json.broken-1"), "utf8")).toBe("an older one");
+    expect(existsSync(inDirectory("state.json"))).toBe(false);
+    expect(logged).toContainEqual({
+      level: "warn",
+      fields: { file: inDirectory("state.json"), kept: inDirectory("state.json.broken-2") },
+      message: expect.stringContaining("set aside"),
+    });
+  });
 });
 
 describe("the state", () => {
   test("outlives the operator", async () => {
     const first = await open();
     await first.saveState({ generation: 3, leaving: [leaving] });
-    await first.saveState({ generation: 4 });
-    const expected = { schema: 1, generation: 4, leaving: [leaving] };
+    await first.saveState({ generation: 4, haproxy: "2.6.12" });
+    const expected = { schema: 2, generation: 4, leaving: [leaving], haproxy: "2.6.12" };
     expect(first.state()).toEqual(expected);
     await first.close();
     expect((await open()).state()).toEqual(expected);
@@ -147,10 +153,10 @@ describe("the state", () => {
   });
 
   test("of a leaving server known only by name is read", async () => {
-    const state = { schema: 1, generation: 0, leaving: [{ backend: "b", server: "s", since: 1 }], later: "ignored" };
+    const state = { schema: 2, generation: 0, leaving: [{ backend: "b", server: "s", since: 1 }], later: "ignored" };
     writeFileSync(inDirectory("state.json"), JSON.stringify(state));
-    expect((await open()).state()).toEqual({
-      schema: 1,
+    expect((await open()).state()).toMatchObject({
+      schema: 2,
       generation: 0,
       leaving: [{ backend: "b", server: "s", address: "", port: 0, options: undefined, since: 1 }],
     });

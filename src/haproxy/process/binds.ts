@@ -8,10 +8,10 @@ import type { Config, Line } from "../config/types.ts";
 export type Bind = AddressBind | UnixBind;
 
 export interface AddressBind {
-  /** Streams, or the datagrams of QUIC. */
+  /** Streams, or the datagrams of QUIC and of log forwarding. */
   readonly kind: "tcp" | "udp";
   /** What the line is: `bind` also stands for a stats socket. */
-  readonly keyword: "bind" | "peer";
+  readonly keyword: "bind" | "dgram-bind" | "peer";
   /** As it stands in the file: `:80`, `[::1]:8000-8010`. */
   readonly text: string;
   /** 1-based line of the file. */
@@ -56,12 +56,12 @@ export function unconditionalLines(config: Config): readonly NumberedLine[] {
 }
 
 /**
- * What a configuration listens on: `bind` lines, stats sockets, and the line of a `peers` section that is this
- * machine's own (configuration manual 4.2 `bind`, 3.1 `stats socket` and `localpeer`, 3.5 `peer`, 11 address formats).
+ * What a configuration listens on: `bind` lines, `dgram-bind` lines of log forwarding, stats sockets, and the line of a
+ * `peers` section that is this machine's own (configuration manual 4.2 `bind`, 3.1 `stats socket` and `localpeer`, 3.5
+ * `peer`, 3.10 `dgram-bind`, 11 address formats).
  *
  * Not seen: addresses, and names of peers, with environment variables in them; what stands inside an `.if` block. Left
- * out: what another process hands over (`fd@`, `sockpair@`), abstract sockets, `dgram-bind` of log forwarding, other
- * network name spaces and devices.
+ * out: what another process hands over (`fd@`, `sockpair@`), abstract sockets, other network name spaces and devices.
  *
  * @param hostName this machine's name: the local peer's, where no `localpeer` says otherwise
  */
@@ -74,6 +74,7 @@ export function bindsOf(config: Config, hostName: string = hostname()): readonly
   return lines.flatMap(({ section, line, number }) => {
     const { words } = line;
     if (words[0] === "bind") return lineBinds(line, 1, number, prefix);
+    if (words[0] === "dgram-bind") return lineBinds(line, 1, number, "", "dgram-bind");
     const isPeer = section === "peers" && words[0] === "peer" && knownWord(line, 1) === localPeer;
     if (isPeer) return localPeer === undefined ? [] : lineBinds(line, 2, number, "", "peer");
     const isSocket = section === "global" && words[0] === "stats" && words[1] === "socket";
@@ -100,15 +101,17 @@ function lineBinds(
     const unix = /^(?:(?:unix|uxst)@)?(\/.*)$/.exec(text)?.[1];
     if (unix !== undefined) return [{ kind: "unix", text, line: number, path: `${prefix}${unix}` }];
     const address = parseAddress(text);
-    if (address === undefined) return [];
+    // HAProxy takes `udp@` for datagrams only.
+    if (address === undefined || (keyword !== "dgram-bind" && text.startsWith("udp"))) return [];
+    const kind = keyword === "dgram-bind" ? "udp" : address.kind;
     const flags = { v6only: options.includes("v6only"), transparent: options.includes("transparent") };
-    return [{ keyword, text, line: number, ...address, ...flags }];
+    return [{ keyword, text, line: number, ...address, kind, ...flags }];
   });
 }
 
 /** `:80`, `*:80`, `1.2.3.4:80`, `[::1]:80`, `::1:80` (the last colon parts the port), `ipv6@:80`, `:8000-8010`, `quic4@:443` */
 function parseAddress(text: string): Pick<AddressBind, "kind" | "host" | "firstPort" | "lastPort"> | undefined {
-  const match = /^(?:(ipv[46]|tcp[46]?|quic[46])@)?([^@]*):([0-9]+)(?:-([0-9]+))?$/.exec(text);
+  const match = /^(?:(ipv[46]|tcp[46]?|udp[46]?|quic[46])@)?([^@]*):([0-9]+)(?:-([0-9]+))?$/.exec(text);
   if (match === null) return undefined;
   const [, family = "", written = "", first, last] = match;
   const bare = written.replace(/^\[(.*)\]$/, "$1");

@@ -1,6 +1,7 @@
 import type { Clock } from "../../support/clock.ts";
 import { SluiceError } from "../../support/errors.ts";
 import type { Logger } from "../../support/logger.ts";
+import { isShortage } from "../../support/shortage.ts";
 import { askWorkerInfo } from "../runtime/worker-info.ts";
 import { findOurs, masterByPidFile, type OwnFiles } from "./ours.ts";
 import { childrenOf, isAlive, type ProcessHandle, signalProcess, waitForEnd } from "./process-table.ts";
@@ -40,7 +41,7 @@ async function workerPid({ runtimeSocket, clock }: LeftoverParts, signal?: Abort
     const { pid } = await askWorkerInfo({ path: runtimeSocket, clock, deadlineMs: 500, signal });
     return pid;
   } catch (thrown) {
-    if (!(thrown instanceof SluiceError)) throw thrown;
+    if (!(thrown instanceof SluiceError) || isShortage(thrown)) throw thrown;
     return undefined;
   }
 }

@@ -4,26 +4,22 @@ import type { ProcessPort, Verdict } from "../../reconciler/ports.ts";
 import type { Clock } from "../../support/clock.ts";
 import { SluiceError } from "../../support/errors.ts";
 import type { Logger } from "../../support/logger.ts";
+import { isShortage } from "../../support/shortage.ts";
 import type { ProcessList } from "../runtime/observe.ts";
 import type { WorkerInfo } from "../runtime/types.ts";
+import type { BinaryWatch } from "./binary-watch.ts";
 import { type ChildExit, exitOf } from "./child-exit.ts";
 import { DeathWatch } from "./death-watch.ts";
 import { haproxyEnvironment } from "./environment.ts";
 import { HaproxyLog } from "./haproxy-log.ts";
 import { endLeftovers } from "./leftovers.ts";
 import { awaitProcessList } from "./master-cli.ts";
-import { findOurs, masterByPidFile } from "./ours.ts";
+import { askOldWorkers, type OldWorker } from "./old-workers.ts";
+import { closePidFile, findOurs, masterByPidFile } from "./ours.ts";
 import { preflightConfig } from "./preflight.ts";
-import {
-  childrenOf,
-  findProcess,
-  hasCapability,
-  isAlive,
-  type ProcessHandle,
-  signalProcess,
-  waitForEnd,
-} from "./process-table.ts";
+import { childrenOf, findProcess, isAlive, type ProcessHandle, signalProcess, waitForEnd } from "./process-table.ts";
 import { reloadMaster } from "./reload.ts";
+import { rightsOf } from "./rights.ts";
 import type { Binary } from "./run-binary.ts";
 import { awaitSilentMaster } from "./silent-master.ts";
 import { awaitWorker, type StartParts, spawnMaster, startFailed } from "./start.ts";
@@ -49,6 +45,8 @@ export interface ManagedProcessOptions {
   readonly environment?: NodeJS.ProcessEnv;
   /** How long `stop` lets requests finish. Default: 1000 ms. */
   readonly softStopMs?: number;
+  /** Asked before the binary is used. Default: nobody looks whether it is still the same. */
+  readonly binaryWatch?: BinaryWatch;
 }
 
 /** A master that runs and does not answer may be loading: a busy port alone makes that last 2 s. */
@@ -57,8 +55,6 @@ const startLimitMs = 30_000;
 const adoptLimitMs = 10_000;
 /** After SIGTERM, and again after SIGKILL. */
 const endLimitMs = 2_000;
-/** CAP_NET_BIND_SERVICE, capabilities(7) */
-const netBindService = 10;
 
 /** The master that is followed. */
 interface Followed {
@@ -76,12 +72,13 @@ export class ManagedProcess implements ProcessPort {
   readonly #parts: StartParts;
   readonly #logger: Logger;
   readonly #softStopMs: number;
+  readonly #binaryWatch: BinaryWatch | undefined;
   readonly #listeners = new Set<(detail: string) => void>();
   #followed: Followed | undefined;
   /** Errors in the log behind this place belong to the structure that runs. */
   #logMark = 0;
 
-  constructor({ binary, paths, clock, logger, environment, softStopMs = 1_000 }: ManagedProcessOptions) {
+  constructor({ binary, paths, clock, logger, environment, softStopMs = 1_000, binaryWatch }: ManagedProcessOptions) {
     const called: Binary = {
       // Taken before the working directory becomes the state directory.
       path: binary.includes("/") ? path.resolve(binary) : binary,
@@ -99,11 +96,13 @@ export class ManagedProcess implements ProcessPort {
     };
     this.#logger = logger;
     this.#softStopMs = softStopMs;
+    this.#binaryWatch = binaryWatch;
   }
 
-  /** @throws {SluiceError} ERR_HAPROXY_MISSING; ERR_HAPROXY_CHECK_FAILED when it could not be run to its end */
-  validate(candidatePath: string, signal?: AbortSignal): Promise<Verdict> {
+  /** @throws {SluiceError} ERR_HAPROXY_MISSING, ERR_HAPROXY_TOO_OLD; ERR_HAPROXY_CHECK_FAILED when it did not come to its end */
+  async validate(candidatePath: string, signal?: AbortSignal): Promise<Verdict> {
     const { binary, clock, log } = this.#parts;
+    await this.#binaryWatch?.look(signal);
     // Each change is validated sooner or later, so the log cannot outgrow its bound by much.
     log.trim();
     const { path: program, environment, directory } = binary;
@@ -120,19 +119,23 @@ export class ManagedProcess implements ProcessPort {
   /** Never throws but the signal's reason. */
   preflight(candidateText: string, runningText: string | undefined, signal?: AbortSignal): Promise<Verdict> {
     const master = this.#followed?.handle;
-    // Where none runs HAProxy is asked itself: it fails at once and harms nobody.
-    const mayBindLowPorts = master === undefined || hasCapability(master.pid, netBindService);
-    return preflightConfig({ candidateText, runningText, mayBindLowPorts, signal });
+    const rights = master === undefined ? undefined : rightsOf(master.pid);
+    return preflightConfig({ candidateText, runningText, rights, signal });
   }
 
-  /** @throws {SluiceError} ERR_HAPROXY_RELOAD when the old worker goes on; ERR_HAPROXY_UNREACHABLE when no master answers */
+  /**
+   * @throws {SluiceError} ERR_HAPROXY_RELOAD when the old worker goes on; ERR_HAPROXY_UNREACHABLE when no master answers;
+   *   ERR_HAPROXY_MISSING or ERR_HAPROXY_TOO_OLD for the binary, which the master would run anew
+   */
   async reload(signal?: AbortSignal): Promise<WorkerInfo> {
+    await this.#binaryWatch?.look(signal);
     const handle = this.#master();
     const worker = await reloadMaster(
       { ...this.#parts, masterAlive: () => handle === undefined || isAlive(handle) },
       signal,
     );
     this.#logMark = this.#parts.log.end();
+    await closePidFile(this.#parts);
     return worker;
   }
 
@@ -141,7 +144,8 @@ export class ManagedProcess implements ProcessPort {
    *
    * @throws {SluiceError} ERR_HAPROXY_START when HAProxy ends before its worker answers, with its own words, another
    *   HAProxy holds our master socket, or our master is silent for over a minute while its worker serves;
-   *   ERR_HAPROXY_MISSING when the binary cannot be run
+   *   ERR_HAPROXY_MISSING when the binary cannot be run; what kept it from asking whether one runs, for want of a file
+   *   descriptor or the like: nothing has been done then
    */
   async adoptOrStart(signal?: AbortSignal): Promise<{ readonly adopted: boolean; readonly worker: WorkerInfo }> {
     const parts = { ...this.#parts, logger: this.#logger };
@@ -152,6 +156,13 @@ export class ManagedProcess implements ProcessPort {
     return this.#start(signal);
   }
 
+  /** @throws {SluiceError} ERR_HAPROXY_UNREACHABLE or ERR_HAPROXY_ANSWER when the master does not tell */
+  oldWorkers(signal?: AbortSignal): Promise<readonly OldWorker[]> {
+    const { masterSocket, clock } = this.#parts;
+    return askOldWorkers({ path: masterSocket, clock }, signal);
+  }
+
+  /** Throws where that cannot be found out for want of a file descriptor or the like. */
   async running(): Promise<boolean> {
     return (await this.#ask()) !== undefined;
   }
@@ -178,7 +189,7 @@ export class ManagedProcess implements ProcessPort {
    */
   async stop(): Promise<void> {
     const { clock, masterSocket, runtimeSocket, pidFile } = this.#parts;
-    const list = await this.#ask();
+    const list = await this.#ask().catch(() => undefined);
     const master = this.#master() ?? findOurs(list?.master.pid, this.#parts);
     this.release();
     if (master === undefined) return;
@@ -204,6 +215,7 @@ export class ManagedProcess implements ProcessPort {
     return this.#followed?.handle ?? masterByPidFile(this.#parts);
   }
 
+  /** Undefined where no master answers. Throws where it could not be asked: that is no sign that there is none. */
   async #ask(signal?: AbortSignal): Promise<ProcessList | undefined> {
     const { masterSocket, clock } = this.#parts;
     const handle = this.#master();
@@ -211,7 +223,7 @@ export class ManagedProcess implements ProcessPort {
     try {
       return await awaitProcessList({ path: masterSocket, clock }, masterPatienceMs, alive, signal);
     } catch (thrown) {
-      if (!(thrown instanceof SluiceError)) throw thrown;
+      if (!(thrown instanceof SluiceError) || isShortage(thrown)) throw thrown;
       return undefined;
     }
   }
@@ -231,11 +243,13 @@ export class ManagedProcess implements ProcessPort {
     const ended = () =>
       isAlive(handle) ? undefined : startFailed("the master ended while it was adopted", [], this.#parts.log);
     const worker = await awaitWorker({ runtimeSocket, clock, limitMs: adoptLimitMs, ended }, signal);
+    await closePidFile(this.#parts);
     return { adopted: true, worker };
   }
 
   async #start(signal?: AbortSignal) {
     const { clock, runtimeSocket, log } = this.#parts;
+    await this.#binaryWatch?.look(signal);
     const logEnd = log.end();
     const child = await spawnMaster(this.#parts);
     const exit = exitOf(child);
@@ -247,6 +261,7 @@ export class ManagedProcess implements ProcessPort {
     try {
       const worker = await awaitWorker({ runtimeSocket, clock, limitMs: startLimitMs, ended }, signal);
       if (handle !== undefined) this.#followChild(handle, exit);
+      await closePidFile(this.#parts);
       return { adopted: false, worker };
     } catch (thrown) {
       if (signal?.aborted && handle !== undefined) {

@@ -9,16 +9,18 @@ import { hostAndPort } from "../../support/ip.ts";
 import { parseConfig } from "../config/parse.ts";
 import type { Config } from "../config/types.ts";
 import { type AddressBind, type Bind, bindsOf, covers, hasPort, isAny, unconditionalLines } from "./binds.ts";
+import { privilegeProblems } from "./privileges.ts";
+import type { Rights } from "./rights.ts";
 
 export interface PreflightInput {
   readonly candidateText: string;
   /** What our process runs; undefined when none runs. Its addresses are its own to keep. */
   readonly runningText: string | undefined;
   /**
-   * Whether HAProxy may listen where this process may not. A binary with file capabilities can, and a master that was
-   * started as root.
+   * What the master may do, which may be more than this process may: a binary with file capabilities, or a master that
+   * was started as root. Undefined when none runs: HAProxy is asked itself then, it fails at once and harms nobody.
    */
-  readonly mayBindLowPorts: boolean;
+  readonly rights: Rights | undefined;
   readonly signal?: AbortSignal | undefined;
 }
 
@@ -27,7 +29,7 @@ const mostPorts = 1_000;
 
 /**
  * What `haproxy -c` cannot see and a reload would pay for dearly: an address another process holds pauses all listeners
- * for 2 s, and a missing chroot ends HAProxy 2.6 and 3.0 altogether (measured). Each address that is new is tried by
+ * for 2 s; a missing chroot, or a user that HAProxy may not become, ends HAProxy 2.6 and 3.0 altogether (measured). Each address that is new is tried by
  * listening on it for a moment.
  *
  * Where any address is wanted and our own HAProxy holds some address at that port (`127.0.0.1:80` runs, `:80` comes),
@@ -43,6 +45,7 @@ export async function preflightConfig(input: PreflightInput): Promise<Verdict> {
   const binds = bindsOf(config);
   const running = runningText === undefined ? [] : bindsOf(parseConfig(runningText));
   const problems: ConfigProblem[] = [...chrootProblems(config)];
+  if (input.rights !== undefined) problems.push(...privilegeProblems(config, input.rights));
   for (const bind of binds) {
     const problem = bind.kind === "unix" ? directoryProblem(bind) : await addressProblem(bind, running, input);
     signal?.throwIfAborted();
@@ -76,9 +79,10 @@ function statOf(file: string): Stats | undefined {
 async function addressProblem(
   bind: AddressBind,
   running: readonly Bind[],
-  { mayBindLowPorts, signal }: PreflightInput,
+  { rights, signal }: PreflightInput,
 ): Promise<ConfigProblem | undefined> {
   const own = running.filter((other) => other.kind !== "unix");
+  const mayBindLowPorts = rights === undefined || rights.has("CAP_NET_BIND_SERVICE");
   const lastPort = Math.min(bind.lastPort, bind.firstPort + mostPorts - 1);
   for (let port = bind.firstPort; port <= lastPort; port += 1) {
     for (const tried of trials(bind, own, port)) {

@@ -1,5 +1,7 @@
 import { readFileSync } from "node:fs";
 import type { Clock } from "../../support/clock.ts";
+import { systemErrorCode } from "../../support/errors.ts";
+import { isShortage } from "../../support/shortage.ts";
 
 /** A process, told apart from a later one of the same pid by when it was started. */
 export interface ProcessHandle {
@@ -16,6 +18,7 @@ export interface ProcessHandle {
  * The process of this pid (proc(5), `/proc/<pid>/stat` and `cmdline`).
  *
  * @returns undefined where there is none, or only its exit status is left (a zombie)
+ * @throws the system's error where that cannot be found out for want of a file descriptor or the like
  */
 export function findProcess(pid: number): ProcessHandle | undefined {
   try {
@@ -26,7 +29,8 @@ export function findProcess(pid: number): ProcessHandle | undefined {
     if (state === "Z" || state === "X") return undefined;
     const args = readFileSync(`/proc/${pid}/cmdline`, "utf8").split("\0").slice(0, -1);
     return { pid, parent: Number(fields[1]), startedAt, args };
-  } catch {
+  } catch (thrown) {
+    if (isShortage(thrown)) throw thrown;
     return undefined;
   }
 }
@@ -41,9 +45,22 @@ export function childrenOf({ pid }: ProcessHandle): readonly number[] {
   }
 }
 
-/** Whether it still runs. */
+/** Whether it still runs. Where /proc cannot be read for want of a file descriptor, any process of its pid counts. */
 export function isAlive(handle: ProcessHandle): boolean {
-  return findProcess(handle.pid)?.startedAt === handle.startedAt;
+  try {
+    return findProcess(handle.pid)?.startedAt === handle.startedAt;
+  } catch {
+    return isThere(handle.pid);
+  }
+}
+
+function isThere(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch (thrown) {
+    return systemErrorCode(thrown) === "EPERM";
+  }
 }
 
 /** Sends a signal, if it still runs. */
@@ -71,14 +88,4 @@ export async function waitForEnd(
     waitMs = Math.min(50, waitMs * 2);
   }
   return true;
-}
-
-/** Whether a process has a capability in force (capabilities(7), `CapEff` of `/proc/<pid>/status`). */
-export function hasCapability(pid: number, bit: number): boolean {
-  try {
-    const mask = /^CapEff:\s*([0-9a-f]+)$/m.exec(readFileSync(`/proc/${pid}/status`, "latin1"))?.[1];
-    return mask !== undefined && ((BigInt(`0x${mask}`) >> BigInt(bit)) & 1n) === 1n;
-  } catch {
-    return false;
-  }
 }

@@ -1,6 +1,8 @@
 import { spawn } from "node:child_process";
+import type { Readable } from "node:stream";
 import type { Clock } from "../../support/clock.ts";
 import { SluiceError, systemErrorCode } from "../../support/errors.ts";
+import { isShortage } from "../../support/shortage.ts";
 
 /** How HAProxy's binary is called. */
 export interface Binary {
@@ -29,8 +31,9 @@ const longestOutput = 1_000_000;
  * Runs the binary to its end.
  *
  * @param limitMs after which it is killed
- * @throws {SluiceError} ERR_HAPROXY_MISSING when it cannot be run; the signal's reason when it aborts first, the
- *   process being killed
+ * @throws {SluiceError} ERR_HAPROXY_MISSING when it cannot be run; ERR_HAPROXY_CHECK_FAILED, retryable, when no process
+ *   could be started for want of a file descriptor or the like; the signal's reason when it aborts first, the process
+ *   being killed
  */
 export function runBinary(
   binary: Binary,
@@ -58,22 +61,32 @@ export function runBinary(
       signal?.removeEventListener("abort", onAbort);
     };
     signal?.addEventListener("abort", onAbort, { once: true });
+    child.on("error", (error) => {
+      end();
+      reject(isShortage(error) ? notRun(binary, error) : binaryMissing(binary, error));
+    });
     for (const name of ["stdout", "stderr"] as const) {
-      child[name].setEncoding("utf8");
-      child[name].on("data", (chunk: string) => {
+      // Without a file descriptor left for them there are no streams, whatever the type says, and the error follows.
+      const stream: Readable | undefined = child[name];
+      stream?.setEncoding("utf8").on("data", (chunk: string) => {
         if (output[name].length < longestOutput) output[name] += chunk;
       });
     }
-    child.on("error", (error) => {
-      end();
-      reject(binaryMissing(binary, error));
-    });
     child.on("close", (exitCode, endedBy) => {
       end();
       if (signal?.aborted) reject(signal.reason);
       else resolve({ exitCode: exitCode ?? undefined, signal: endedBy ?? undefined, late, ...output });
     });
   });
+}
+
+function notRun(binary: Binary, cause: unknown): SluiceError {
+  const code = systemErrorCode(cause);
+  return new SluiceError(
+    "ERR_HAPROXY_CHECK_FAILED",
+    `${binary.path} could not be run (${code}): this process or this machine is short of file descriptors or memory`,
+    { retryable: true, cause, details: { binary: binary.path } },
+  );
 }
 
 /** The error of a binary that could not be started. */

@@ -1,6 +1,7 @@
 import type { Clock } from "../../support/clock.ts";
 import { SluiceError } from "../../support/errors.ts";
 import type { Logger } from "../../support/logger.ts";
+import { isShortage } from "../../support/shortage.ts";
 import type { ProcessList } from "../runtime/observe.ts";
 import { askWorkerInfo } from "../runtime/worker-info.ts";
 import { askProcessList } from "./master-cli.ts";
@@ -50,7 +51,7 @@ export async function awaitSilentMaster(
     try {
       return await askProcessList({ path: masterSocket, clock }, masterAskMs, signal);
     } catch (thrown) {
-      if (!(thrown instanceof SluiceError)) throw thrown;
+      if (!(thrown instanceof SluiceError) || isShortage(thrown)) throw thrown;
       if (worker !== undefined && clock.now() >= deadline) throw stillSilent(parts, master, worker, thrown);
     }
     await clock.sleep(pollMs, signal);
@@ -67,7 +68,7 @@ async function servingWorker(
     const worker = await askWorkerInfo({ path: runtimeSocket, clock, deadlineMs: workerPatienceMs, signal });
     return worker.stopping ? undefined : findOurs(worker.pid, parts);
   } catch (thrown) {
-    if (!(thrown instanceof SluiceError)) throw thrown;
+    if (!(thrown instanceof SluiceError) || isShortage(thrown)) throw thrown;
     return undefined;
   }
 }

@@ -2,7 +2,7 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { closeSync } from "node:fs";
 import { rm } from "node:fs/promises";
 import type { Clock } from "../../support/clock.ts";
-import { SluiceError } from "../../support/errors.ts";
+import { SluiceError, systemErrorCode } from "../../support/errors.ts";
 import type { WorkerInfo } from "../runtime/types.ts";
 import { askWorkerInfo } from "../runtime/worker-info.ts";
 import type { HaproxyLog } from "./haproxy-log.ts";
@@ -21,13 +21,13 @@ export interface StartParts extends OwnFiles {
  * operator's terminal nor the operator's death, however violent, reaches it. Its output goes to the log file, which
  * needs no reader.
  *
- * @throws {SluiceError} ERR_HAPROXY_MISSING when the binary cannot be run
+ * @throws {SluiceError} ERR_HAPROXY_MISSING when the binary cannot be run; ERR_STATE_UNUSABLE, retryable, when its files
+ *   cannot be made
  */
 export async function spawnMaster(parts: StartParts): Promise<ChildProcess> {
   const { binary, masterSocket, runtimeSocket, log } = parts;
   // Nobody listens on them any more; without them the first answer is sure to be the new process's.
-  await rm(masterSocket, { force: true });
-  await rm(runtimeSocket, { force: true });
+  for (const socket of [masterSocket, runtimeSocket]) await removeSocket(socket);
   const output = log.open();
   try {
     return await new Promise((resolve, reject) => {
@@ -46,6 +46,18 @@ export async function spawnMaster(parts: StartParts): Promise<ChildProcess> {
     });
   } finally {
     closeSync(output);
+  }
+}
+
+async function removeSocket(socket: string): Promise<void> {
+  try {
+    await rm(socket, { force: true });
+  } catch (cause) {
+    throw new SluiceError(
+      "ERR_STATE_UNUSABLE",
+      `HAProxy's socket ${socket} cannot be made anew (${systemErrorCode(cause) ?? String(cause)}); make its directory writable`,
+      { cause, retryable: true, details: { path: socket } },
+    );
   }
 }
 

@@ -22,9 +22,10 @@ export interface ValidateOptions {
 
 /**
  * Asks `haproxy -c` about a file (management guide 3, `-c`): exit code 0 valid, 1 refused, 2 nothing to listen on.
+ * One that crashes has refused.
  *
  * @throws {SluiceError} ERR_HAPROXY_MISSING when the binary cannot be run; ERR_HAPROXY_CHECK_FAILED, retryable, when it
- *   was ended by a signal (by the kernel for want of memory, say) or took more than 30 s: that says nothing about the
+ *   was ended by another's signal (by the kernel for want of memory, say) or took more than 30 s: that says nothing about the
  *   file; the abort signal's reason when that comes first
  */
 export async function validateConfig(options: ValidateOptions): Promise<Verdict> {
@@ -34,10 +35,17 @@ export async function validateConfig(options: ValidateOptions): Promise<Verdict>
   const run = await runBinary(called, ["-c", "-f", file], validateLimitMs, clock, signal);
   const { problems, warnings } = parseOutput(run.stderr, file);
   if (run.exitCode === 0) return { ok: true, warnings };
+  if (run.signal !== undefined && crashes.has(run.signal)) {
+    const message = `haproxy -c crashed (${run.signal}) on this file; a file that does that is not loaded. Report it to HAProxy's makers`;
+    return { ok: false, stage: "validate", problems: [...problems, { message }] };
+  }
   const interruption = howInterrupted(run);
   if (interruption !== undefined) throw checkFailed(interruption, file, problems);
   return { ok: false, stage: "validate", problems: problems.length > 0 ? problems : [{ message: unexplained(run) }] };
 }
+
+/** Signals by which a program ends by its own fault: it would do so again, and the worker that loads the file too. */
+const crashes: ReadonlySet<NodeJS.Signals> = new Set(["SIGSEGV", "SIGABRT", "SIGBUS", "SIGFPE", "SIGILL"]);
 
 /** Why it did not come to its end; undefined where it did. */
 function howInterrupted({ late, signal }: BinaryRun): string | undefined {

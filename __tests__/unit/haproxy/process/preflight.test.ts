@@ -5,6 +5,7 @@ import { networkInterfaces, tmpdir } from "node:os";
 import path from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "@jest/globals";
 import { preflightConfig } from "../../../../src/haproxy/process/preflight.ts";
+import { type Rights, rightsOf } from "../../../../src/haproxy/process/rights.ts";
 import { freePort } from "../../../support/free-port.ts";
 
 let directory: string;
@@ -23,8 +24,11 @@ afterEach(async () => {
   await rm(directory, { recursive: true, force: true });
 });
 
-const preflight = (candidateText: string, runningText?: string) =>
-  preflightConfig({ candidateText, runningText, mayBindLowPorts: false });
+/** Nobody in particular, who may do nothing. */
+const nobody: Rights = { uid: 65_534, gid: 65_534, openFiles: 4_096, has: () => false };
+const root: Rights = { uid: 0, gid: 0, openFiles: Number.POSITIVE_INFINITY, has: () => true };
+const preflight = (candidateText: string, runningText?: string, rights: Rights | undefined = nobody) =>
+  preflightConfig({ candidateText, runningText, rights, signal: undefined });
 const frontend = (...binds: string[]) => `frontend f\n${binds.map((bind) => `  bind ${bind}\n`).join("")}`;
 
 describe("addresses", () => {
@@ -126,6 +130,21 @@ describe("addresses", () => {
     });
   });
 
+  test("log forwarding takes datagrams by a line of its own", async () => {
+    const held = createSocket("udp4");
+    await new Promise<void>((resolve) => held.bind(0, "127.0.0.1", resolve));
+    const forward = `log-forward l\n  dgram-bind 127.0.0.1:${held.address().port}\n`;
+    try {
+      expect(await preflight(forward)).toMatchObject({
+        problems: [{ line: 2, message: expect.stringMatching(/^dgram-bind .* is in use by another process/) }],
+      });
+      expect(await preflight(forward, forward)).toEqual({ ok: true, warnings: [] });
+    } finally {
+      await new Promise<void>((resolve) => held.close(resolve));
+    }
+    expect(await preflight(forward)).toEqual({ ok: true, warnings: [] });
+  });
+
   test("a free one is let go again", async () => {
     const free = await freePort();
     const text = frontend(`127.0.0.1:${free}`, `:${free}`);
@@ -145,7 +164,7 @@ describe("addresses", () => {
 describe("files", () => {
   test("chroot and the directories of sockets", async () => {
     const text = `global\n  chroot ${directory}/none\n  stats socket ${directory}/none/a.sock\n${frontend(`${directory}/gone/b.sock`)}`;
-    expect(await preflight(text)).toEqual({
+    expect(await preflight(text, undefined, root)).toEqual({
       ok: false,
       stage: "preflight",
       problems: [
@@ -155,13 +174,50 @@ describe("files", () => {
       ],
     });
     const there = `global\n  chroot ${directory}\n  stats socket ${directory}/a.sock\n${frontend(`${directory}/b.sock`)}`;
-    expect(await preflight(there)).toEqual({ ok: true, warnings: [] });
+    expect(await preflight(there, undefined, root)).toEqual({ ok: true, warnings: [] });
+  });
+});
+
+describe("rights of the master", () => {
+  const lines = ["chroot /", "user daemon", "gid 4711", "maxconn 3000", "ulimit-n 5000"];
+  const asking = `global\n${lines.map((line) => `  ${line}\n`).join("")}`;
+
+  test("what it may not do is said with its line, and is nothing to one that may", async () => {
+    expect(await preflight(asking)).toEqual({
+      ok: false,
+      stage: "preflight",
+      problems: [
+        { line: 2, message: expect.stringMatching(/^chroot \/: .*CAP_SYS_CHROOT/) },
+        { line: 3, message: expect.stringMatching(/^user daemon: .*CAP_SETUID/) },
+        { line: 4, message: expect.stringMatching(/^gid 4711: .*CAP_SETGID/) },
+        { line: 5, message: expect.stringMatching(/^maxconn 3000 needs 6000 open files, HAProxy may have 4096/) },
+        { line: 6, message: expect.stringMatching(/^ulimit-n 5000 needs 5000 open files/) },
+      ],
+    });
+    expect(await preflight(asking, undefined, root)).toEqual({ ok: true, warnings: [] });
+  });
+
+  test("what it is already it may be", async () => {
+    const same = "global\n  uid 65534\n  gid 65534\n  user root\n  maxconn 2000\n";
+    expect(await preflight(same)).toEqual({ ok: true, warnings: [] });
+  });
+
+  test("without strict limits HAProxy goes on with fewer files, as it was told", async () => {
+    const text = "global\n  no strict-limits\n  maxconn 3000\n  ulimit-n 5000\n";
+    expect(await preflight(text)).toEqual({ ok: true, warnings: [] });
+  });
+
+  test("are those of the process", () => {
+    const own = rightsOf(process.pid);
+    expect(own).toMatchObject({ uid: process.geteuid?.(), gid: process.getegid?.() });
+    expect(own?.openFiles).toBeGreaterThan(100);
+    expect(rightsOf(2 ** 30)).toBeUndefined();
   });
 });
 
 test("abort", async () => {
   const signal = AbortSignal.abort(new Error("enough"));
-  await expect(
-    preflightConfig({ candidateText: "", runningText: undefined, mayBindLowPorts: false, signal }),
-  ).rejects.toThrow("enough");
+  await expect(preflightConfig({ candidateText: "", runningText: undefined, rights: nobody, signal })).rejects.toThrow(
+    "enough",
+  );
 });

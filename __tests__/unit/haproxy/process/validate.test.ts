@@ -77,6 +77,15 @@ describe("haproxy -c", () => {
     });
   });
 
+  test("one that crashed has refused: it would crash again", async () => {
+    const binary = await script('echo "[ALERT] (1) : parsing [x:3] : half a word" >&2; kill -SEGV $$');
+    expect(await validate(good, binary)).toMatchObject({
+      ok: false,
+      stage: "validate",
+      problems: [{ message: expect.stringContaining("half a word") }, { message: expect.stringMatching(/SIGSEGV/) }],
+    });
+  });
+
   test("one that takes too long is killed, and has judged nothing", async () => {
     const clock = new TestClock();
     const binary = await script("exec sleep 600");

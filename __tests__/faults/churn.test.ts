@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterEach, beforeEach, expect, jest, test } from "@jest/globals";
+import { reportLoad } from "../support/fault-report.ts";
 import { eventually, workerPid } from "../support/sluice.ts";
 import { answers, countEvents, Scene, serversInFile, serversRunning } from "../support/system.ts";
 import type { WebInstance } from "../support/web-instance.ts";
@@ -16,7 +17,7 @@ const changes = 30;
 /** A drained process goes on answering for this long after it has left the catalog. */
 const drainMs = 1_000;
 
-test("30 joins and leaves under load: no request fails, none waits long, HAProxy is not reloaded", async () => {
+test("30 joins and 30 leaves under load: no request fails, none waits long, HAProxy is not reloaded", async () => {
   const consul = await scene.consul();
   const home = await scene.home(consul.address);
   const pool: WebInstance[] = [];
@@ -55,15 +56,10 @@ test("30 joins and leaves under load: no request fails, none waits long, HAProxy
   await sleep(500);
   const report = await load.stop();
 
-  const perSecond = Math.round(report.sent / report.seconds);
-  process.stdout.write(
-    `churn: ${changes} joins and ${changes} leaves, ${report.sent} requests, ${perSecond} a second, ` +
-      `${report.failures.length} failed, slowest ${Math.round(report.slowestMs)} ms\n`,
-  );
+  reportLoad(`${changes} joins and ${changes} leaves`, report, `${countEvents(sluice, "reloaded", before)} reloads`);
   expect(report.failures).toEqual([]);
   expect(report.statuses).toEqual({ "200": report.sent });
   expect(report.slowestMs).toBeLessThan(4_000);
-  expect(perSecond).toBeGreaterThanOrEqual(500);
   // Every one of them took traffic while it was in.
   expect(joined.filter((instance) => instance.answered() === 0).map(({ name }) => name)).toEqual([]);
   expect(countEvents(sluice, "reloaded", before)).toBe(0);

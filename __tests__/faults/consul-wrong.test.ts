@@ -1,0 +1,117 @@
+import { setTimeout as sleep } from "node:timers/promises";
+import { afterEach, beforeEach, describe, expect, jest, test } from "@jest/globals";
+import type { ConsulAgent } from "../support/consul-agent.ts";
+import { ConsulWorld } from "../support/consul-world.ts";
+import { type HttpFault, type HttpProxy, startHttpProxy } from "../support/http-proxy.ts";
+import { Scene } from "../support/system.ts";
+
+jest.setTimeout(180_000);
+
+const wrongMs = 3_000;
+
+let scene: Scene;
+let consul: ConsulAgent;
+let proxy: HttpProxy;
+let world: ConsulWorld;
+
+beforeEach(async () => {
+  scene = new Scene();
+  consul = await scene.consul();
+});
+afterEach(() => scene.end());
+
+describe("answers that are wrong", () => {
+  beforeEach(async () => {
+    proxy = await startHttpProxy(consul.httpPort);
+    scene.defer(() => proxy.stop());
+    world = await ConsulWorld.begin(scene, consul, proxy.address);
+  });
+
+  const faults: readonly (readonly [what: string, fault: HttpFault, reason: RegExp])[] = [
+    ["500s", "500", /with 500: spoiled/],
+    ["429s", "429", /with 429/],
+    ["pages with 200", "html", /shape|not a list|not JSON|could not be read/],
+    ["bodies that are cut in half", "cut", /middle of the answer/],
+    ["bodies of 100 MB that are announced", "huge", /larger than|could not be read/],
+    [
+      "bodies of 100 MB that are not announced",
+      "huge-chunked",
+      /larger than|too many large|could not be read|no answer/,
+    ],
+  ];
+
+  test.each(faults)(
+    "%s: all is served on, and what changed meanwhile is applied within a second",
+    async (what, fault, reason) => {
+      world.load();
+      proxy.become(fault);
+      await world.catalogSays(`all is stale: ${reason}`, ({ stale, watches }) => {
+        return stale.length === watches && stale.some((one) => reason.test(one.reason) && Date.parse(one.since) > 0);
+      });
+      await world.join(consul, "web", "web-late");
+      await consul.deregister("web-4");
+      await sleep(wrongMs);
+      const spoiled = proxy.spoiled();
+      proxy.become("none");
+      const rightAt = performance.now();
+      const servedMs = await world.servedBy("web-late", rightAt);
+      await world.fresh();
+      const freshMs = Math.round(performance.now() - rightAt);
+      const memory = await world.mostMemory();
+      const failures = await world.end(
+        `Consul answers with ${what}`,
+        `${spoiled} answers spoiled`,
+        `change applied ${servedMs} ms after the first right answer, all fresh after ${freshMs} ms`,
+        `operator's most memory ${memory} MiB`,
+      );
+      expect(failures).toEqual([]);
+      expect(servedMs).toBeLessThan(1_000);
+      expect(freshMs).toBeLessThan(2_000);
+      expect(memory).toBeLessThan(600);
+    },
+  );
+});
+
+test("a catalog restored from a snapshot of an hour ago: what joined since is served on, and joins again", async () => {
+  world = await ConsulWorld.begin(scene, consul, consul.address);
+  const saved = await fetch(`${consul.address}/v1/snapshot`);
+  const snapshot = new Uint8Array(await saved.arrayBuffer());
+  // What the snapshot knows goes, and others come: restored, the catalog has the former and not the latter.
+  for (const { web } of world.members.filter(({ service }) => service === "web").slice(1)) {
+    await consul.deregister(web.name);
+  }
+  for (const name of ["web-5", "web-6", "web-7"]) await world.join(consul, "web", name);
+  world.load();
+  await world.servedBy("web-7", performance.now());
+  const restored = await fetch(`${consul.address}/v1/snapshot`, { method: "PUT", body: snapshot });
+  expect(restored.status).toBe(200);
+  const restoredAt = performance.now();
+  await world.catalogSays("web is held", ({ stale }) => stale.some(({ name }) => name === "web"));
+  const late = await world.join(consul, "web", "web-late");
+  const servedMs = await world.servedBy(late.name, performance.now());
+  // All of them still serve that served before.
+  const before = world.members.map(({ web }) => web.answered());
+  await sleep(1_000);
+  const resting = world.members.filter(({ service, web }, at) => service === "web" && web.answered() === before[at]);
+  expect(resting.map(({ web }) => web.name)).toEqual([]);
+  for (const { service, web } of world.members) {
+    // The agent believes that Consul has them still: only a change is told.
+    await consul.deregister(web.name);
+    await consul.register({
+      Name: service,
+      ID: web.name,
+      Address: "127.0.0.1",
+      Port: web.port,
+      Tags: ["haproxy.enable=true"],
+      Check: { TTL: "24h", Status: "passing" },
+    });
+  }
+  await world.fresh();
+  const failures = await world.end(
+    "Consul restored from a snapshot",
+    `new instance served after ${servedMs} ms`,
+    `all registered again and fresh ${Math.round(performance.now() - restoredAt)} ms after the restore`,
+  );
+  expect(failures).toEqual([]);
+  expect(servedMs).toBeLessThan(1_000);
+});

@@ -1,0 +1,306 @@
+import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, beforeAll, expect, test } from "@jest/globals";
+import fc from "fast-check";
+import { readInstances } from "../../src/catalog/health.ts";
+import { serviceKeyString } from "../../src/catalog/service-key.ts";
+import type { CatalogService, Instance } from "../../src/catalog/types.ts";
+import { parseConfig } from "../../src/haproxy/config/parse.ts";
+import { planChanges } from "../../src/haproxy/plan/plan.ts";
+import { validateConfig } from "../../src/haproxy/process/validate.ts";
+import { capabilitiesOf } from "../../src/haproxy/runtime/capabilities.ts";
+import { serverScript } from "../../src/haproxy/runtime/commands.ts";
+import type { TemplateSource } from "../../src/reconciler/ports.ts";
+import { Renderer } from "../../src/render/renderer.ts";
+import { loadTemplate } from "../../src/render/template-source.ts";
+import type { Rendered } from "../../src/render/types.ts";
+import { serverName } from "../../src/routing/names.ts";
+import { createRouter } from "../../src/routing/route.ts";
+import type { LoadBalancer } from "../../src/routing/types.ts";
+import type { Settings } from "../../src/settings/schema.ts";
+import { systemClock } from "../../src/support/clock.ts";
+import { SluiceError } from "../../src/support/errors.ts";
+import { canonicalIp } from "../../src/support/ip.ts";
+import { haproxyBinary } from "../support/binaries.ts";
+import { type HostileCatalog, hostileCatalog } from "../support/hostile-catalog.ts";
+import { settings as settingsOf, templateOf } from "../unit/render/fixtures.ts";
+
+/** SLUICE_FUZZ_RUNS=20000 for a long run; SLUICE_FUZZ_SEED to repeat one. */
+const runs = Number(process.env["SLUICE_FUZZ_RUNS"] ?? 300);
+const seed = Number(process.env["SLUICE_FUZZ_SEED"] ?? Date.now() & 0x7fffffff);
+
+let directory: string;
+let templates: readonly { readonly name: string; readonly source: TemplateSource; readonly renderer: Renderer }[];
+
+beforeAll(async () => {
+  directory = await mkdtemp(join(tmpdir(), "sluice-fuzz-"));
+  await Promise.all(["maps", "assets", "sockets"].map((name) => mkdir(join(directory, name))));
+  const paths = {
+    directory,
+    maps: join(directory, "maps"),
+    assets: join(directory, "assets"),
+    runtimeSocket: join(directory, "sockets", "runtime.sock"),
+  };
+  const all = { "that comes with Sluice": await loadTemplate(), "that writes every name": await wordy() };
+  templates = Object.entries(all).map(([name, source]) => ({ name, source, renderer: new Renderer({ paths }) }));
+});
+afterAll(async () => {
+  await rm(directory, { recursive: true, force: true });
+});
+
+/** Writes whatever people may name freely, through the filters that docs/template.md has for it. */
+function wordy(): Promise<TemplateSource> {
+  return templateOf(
+    `{% include "global.njk" %}
+{% include "defaults.njk" %}
+{% include "stats.njk" %}
+{% include "frontend-http.njk" %}
+{% for e in excluded %}
+  # {{ e.service | quote }} {{ e.reason | quote }}
+  http-response set-header X-Left-Out {{ ("." ~ e.service ~ (e.instance or "")) | format }}
+{% endfor %}
+{% for b in backends %}
+{{ backend(b) -}}
+{% endfor %}
+`,
+    {
+      "backend.njk": `{% from "server.njk" import server -%}
+backend {{ b.name | token }}
+  balance {{ b.balance | words }}
+{% if b.consistent %}
+  hash-type consistent
+{% endif %}
+{% for one in b.sources %}
+  # {{ one.name | quote }} of {{ one.datacenter | quote }}
+  http-response set-header X-Service {{ one.name | format }}
+  acl named hdr(x-name) -m str -- {{ one.name | quote }}
+{% endfor %}
+{% for s in b.servers %}
+  # {{ s.node | quote }} {{ s.instanceId | quote }}
+{% for tag in s.tags %}
+  # {{ tag | quote }}
+  acl tagged hdr(x-tag) -m str -- {{ tag | quote }}
+{% endfor %}
+{% for key, value in s.meta %}
+  # {{ key | quote }}: {{ value | quote }}
+  http-response set-header X-Meta {{ (key ~ "=" ~ value) | format }} if { res.hdr(x-meta) -m sub -- {{ key | quote }} }
+{% endfor %}
+  http-response set-header X-Tags {{ ("," ~ (s.tags | join(","))) | format }}
+  http-response set-header X-Instance {{ (s.node ~ "/" ~ s.instanceId) | format }} if { srv_name -- {{ s.name | token }} }
+  {{ server(b, s) }}
+{% endfor %}
+`,
+    },
+  );
+}
+
+/** Services as the catalog makes them of Consul's answers. One of which no entry can be used is left out, as it is there. */
+function read({ services }: HostileCatalog): ReadonlyMap<string, CatalogService> {
+  const found = new Map<string, CatalogService>();
+  for (const { datacenter, name, answer } of services) {
+    const key = { datacenter, name };
+    try {
+      const { instances } = readInstances(JSON.parse(JSON.stringify(answer)), key);
+      found.set(serviceKeyString(key), { key, instances, freshness: { asOf: 0, stale: false } });
+    } catch (thrown) {
+      if (!(thrown instanceof SluiceError) || thrown.code !== "ERR_CONSUL_ANSWER_INVALID") throw thrown;
+    }
+  }
+  return found;
+}
+
+/** Each instance that serves is a server, is one with another of its label and address, or is named with a reason. */
+function expectNothingLost(
+  services: ReadonlyMap<string, CatalogService>,
+  { backends, routes, excluded }: LoadBalancer,
+): void {
+  const carried = new Map(backends.map((backend) => [serviceKeyString(sourceOf(backend)), backend]));
+  const routed = new Set(routes.map(({ backend }) => backend));
+  const named = (service: string, instance?: string) =>
+    excluded.some((one) => one.service === service && one.instance === instance && one.reason !== "");
+  for (const [key, { key: serviceKey, instances }] of services) {
+    const backend = carried.get(key);
+    if (backend === undefined) continue;
+    expect(routed.has(backend.name) || named(serviceKey.name)).toBe(true);
+    const names = new Set(backend.servers.map(({ name }) => name));
+    for (const instance of instances) {
+      if (instance.health === "critical") continue;
+      const address = canonicalIp(instance.address);
+      const server = address !== undefined && names.has(serverName(instance, serviceKey.name, address, instance.port));
+      expect([instance, server || named(serviceKey.name, `${instance.node}/${instance.id}`)]).toEqual([instance, true]);
+    }
+  }
+}
+
+/** Exposed services that have no backend are named. */
+function expectNobodyLost(
+  services: ReadonlyMap<string, CatalogService>,
+  { backends, excluded }: LoadBalancer,
+  { services: { expose } }: Settings,
+): void {
+  const carried = new Set(backends.map((backend) => serviceKeyString(sourceOf(backend))));
+  const named = new Set(excluded.filter(({ instance }) => instance === undefined).map(({ service }) => service));
+  for (const [key, { key: serviceKey, instances }] of services) {
+    const exposed = expose === "all" ? serviceKey.name !== "consul" : instances.some(asksToBeExposed);
+    if (exposed) expect([serviceKey, carried.has(key) || named.has(serviceKey.name)]).toEqual([serviceKey, true]);
+  }
+}
+
+function asksToBeExposed({ tags, meta }: Instance): boolean {
+  return (
+    tags.some((tag) => tag.startsWith("haproxy.") || tag.startsWith("urlprefix-")) ||
+    Object.keys(meta).some((key) => key.startsWith("haproxy_"))
+  );
+}
+
+function sourceOf({ name, sources: [source] }: LoadBalancer["backends"][number]) {
+  if (source === undefined) throw new Error(`backend ${name} has no source`);
+  return source;
+}
+
+/** What opens a section or a port, told by the text alone: the templates indent all else. */
+const headers = (text: string) => text.split("\n").filter((line) => /^[^\s#]/.test(line));
+const binds = (text: string) => text.split("\n").filter((line) => /^\s*bind\b/.test(line));
+
+/** Beyond what the template alone yields there is one backend for each that is carried, and nothing else. */
+function expectOnlyBackends({ text }: Rendered, { text: alone }: Rendered, { backends }: LoadBalancer): void {
+  const added = backends.map(({ name }) => `backend ${name}`);
+  expect(headers(text)).toEqual([...headers(alone), ...added]);
+  expect(binds(text)).toEqual(binds(alone));
+  // And as our own parser sees it.
+  const sections = parseConfig(text).sections.map(({ kind, name }) => `${kind} ${name ?? ""}`);
+  expect(sections).toEqual([...parseConfig(alone).sections.map(({ kind, name }) => `${kind} ${name ?? ""}`), ...added]);
+}
+
+/** Nothing of the catalog is in a line that HAProxy reads but names that need no quoting, addresses and numbers. */
+function expectPlainLines({ text }: Rendered, { backends }: LoadBalancer, balance: string): void {
+  const lines = text.split("\n");
+  const first = lines.indexOf(`backend ${backends[0]?.name}`);
+  for (const line of first === -1 ? [] : lines.slice(first)) {
+    if (/^(backend [\w.:-]+| {2}server [\w.:-]+ ([\d.]+|\[[0-9a-f:.]+\]):\d+ weight \d+( id \d+)?|)$/.test(line))
+      continue;
+    expect(fixedLines(balance)).toContain(line);
+  }
+}
+
+const fixedLines = (balance: string) => [
+  "  mode http",
+  `  balance ${balance}`,
+  "  hash-type consistent",
+  "  retry-on conn-failure empty-response",
+  "  http-request disable-l7-retry unless { method GET HEAD OPTIONS }",
+];
+
+/** A line for each route, and nothing else. */
+function expectMap({ maps }: Rendered, { routes }: LoadBalancer): void {
+  const [text = ""] = [...maps.values()];
+  expect(maps.size).toBe(1);
+  const lines = text === "" ? [] : text.slice(0, -1).split("\n");
+  expect(lines).toEqual(routes.map(({ host, backend }) => `${host} ${backend}`));
+  expect(new Set(lines.map((line) => line.split(" ")[0])).size).toBe(routes.length);
+  for (const line of lines) expect(line).toMatch(/^[a-z0-9_.-]+ [\w.:-]+$/);
+}
+
+const capabilities = [capabilitiesOf("2.6.12", ""), capabilitiesOf("3.2.0", " wait \n add backend \n")];
+
+/** From empty backends to these, and back: each command is one line of one command, and plain. */
+function expectPlainCommands({ text, maps }: Rendered): number {
+  const full = parseConfig(text);
+  const empty = parseConfig(text.replace(/^ +server .*\n/gm, ""));
+  let commands = 0;
+  for (const [current, wanted] of [
+    [empty, full],
+    [full, empty],
+  ] as const) {
+    for (const version of capabilities) {
+      const plan = planChanges({
+        current: { config: current, maps },
+        wanted: { config: wanted, maps },
+        capabilities: version,
+        leaving: new Map(),
+      });
+      for (const operation of plan.operations) {
+        if (operation.kind === "replace-map") throw new Error("the maps are the same");
+        const script = serverScript(operation, version);
+        if (!script.ok) throw new Error(`${script.command}: ${script.answer}`);
+        for (const { line } of script.steps) expect(line).toMatch(/^[\w .:/[\]-]+$/);
+        commands += script.steps.length;
+      }
+    }
+  }
+  return commands;
+}
+
+const written = new Set<string>();
+
+/** Maps are the same for all templates; a file of the template is named by its content. */
+async function writeFiles({ maps, assets }: Rendered): Promise<void> {
+  for (const [file, text] of maps) await writeFile(file, text);
+  for (const [file, text] of assets) {
+    if (!written.has(file)) await writeFile(file, text);
+    written.add(file);
+  }
+}
+
+async function check({ text }: Rendered, name: string, file: string): Promise<void> {
+  await writeFile(file, text);
+  const verdict = await validateConfig({ binary: haproxyBinary, file, clock: systemClock });
+  if (!verdict.ok || verdict.warnings.length > 0) {
+    const said = verdict.ok ? verdict.warnings : verdict.problems.map(({ line, message }) => `${line}: ${message}`);
+    throw new Error(`HAProxy does not take what the template ${name} makes: ${said.join("; ")}\n${text}`);
+  }
+}
+
+test(
+  `whatever Consul holds, HAProxy gets a configuration it takes, and nothing it was not meant to get (${runs} catalogs)`,
+  async () => {
+    const counted = { services: 0, unread: 0, backends: 0, servers: 0, routes: 0, left: 0, commands: 0, checks: 0 };
+    const began = performance.now();
+    const property = fc.asyncProperty(hostileCatalog, async (catalog) => {
+      const settings = settingsOf(catalog.settings);
+      const services = read(catalog);
+      const loadBalancer = createRouter()(services, settings, new Map());
+      expectNothingLost(services, loadBalancer);
+      expectNobodyLost(services, loadBalancer, settings);
+      counted.services += catalog.services.length;
+      counted.unread += catalog.services.length - services.size;
+      counted.backends += loadBalancer.backends.length;
+      counted.routes += loadBalancer.routes.length;
+      counted.left += loadBalancer.excluded.length;
+      for (const { servers } of loadBalancer.backends) counted.servers += servers.length;
+      const checks: Promise<void>[] = [];
+      for (const [index, { name, source, renderer }] of templates.entries()) {
+        const rendered = renderer.render(loadBalancer, settings, source);
+        const { defaultBackend } = loadBalancer;
+        const nothing = {
+          backends: [],
+          routes: [],
+          excluded: [],
+          ...(defaultBackend !== undefined && { defaultBackend }),
+        };
+        expectOnlyBackends(rendered, renderer.render(nothing, settings, source), loadBalancer);
+        expectMap(rendered, loadBalancer);
+        if (index === 0) {
+          expectPlainLines(rendered, loadBalancer, settings.services.balance);
+          counted.commands += expectPlainCommands(rendered);
+        }
+        await writeFiles(rendered);
+        checks.push(check(rendered, name, join(directory, `${index}.cfg`)));
+      }
+      await Promise.all(checks);
+      counted.checks += checks.length;
+    });
+    process.stdout.write(`fuzz: seed ${seed}\n`);
+    await fc.assert(property, { numRuns: runs, seed });
+    const seconds = Math.round((performance.now() - began) / 1_000);
+    process.stdout.write(
+      `fuzz: seed ${seed}, ${runs} catalogs in ${seconds} s: ${Object.entries(counted)
+        .map(([what, count]) => `${count} ${what}`)
+        .join(", ")}\n`,
+    );
+    // A generator that makes nothing worth carrying would find nothing.
+    expect(counted.servers).toBeGreaterThan(runs / 2);
+  },
+  60_000 + runs * 1_000,
+);

@@ -1,0 +1,132 @@
+import type { Clock } from "../support/clock.ts";
+import { type SluiceError, toSluiceError } from "../support/errors.ts";
+import type { Logger } from "../support/logger.ts";
+import type { ConsulClient } from "./consul-client.ts";
+import { refusalDetails } from "./refusal.ts";
+
+const everyMs = 1_000;
+const deadlineMs = 2_000;
+/** For the second look before an outage is said: a stall of our own looks like a silence of Consul's. */
+const secondLookMs = 500;
+/** While Consul is away: a new attempt, on a connection of its own, beside those that may wait on a dead path. */
+const retryEveryMs = 300;
+
+export interface PulseOptions {
+  /** A client of its own: its one connection is kept, and none of the watches waits for it. */
+  readonly client: ConsulClient;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  /** Consul does not answer, or not rightly; again when the reason is another one. */
+  readonly onLost: (reason: string) => void;
+  /** It answers again: whatever was asked before may wait on a connection that is dead for good. */
+  readonly onBack: () => void;
+}
+
+/** Why Consul is not to be believed right now. */
+export interface Outage {
+  /** Wall-clock ms of the last sign that all was well. */
+  readonly since: number;
+  readonly reason: string;
+}
+
+/** What is wrong with a beat. `kind` tells outages apart, for the words change more often. */
+interface Trouble {
+  readonly kind: "silent" | "leaderless" | "unreadable";
+  readonly what: string;
+}
+
+/**
+ * Asks Consul once a second for its leader (Consul API: Status), which takes no rights and no work. A blocking query is
+ * silent for a minute whether all is quiet or Consul is frozen; this tells the two apart.
+ */
+export class Pulse {
+  private readonly options: PulseOptions;
+  private fineAt: number;
+  private current: (Outage & { readonly kind: Trouble["kind"] }) | undefined;
+
+  constructor(options: PulseOptions) {
+    this.options = options;
+    this.fineAt = options.clock.wall();
+  }
+
+  /** Undefined while Consul answers. */
+  outage(): Outage | undefined {
+    return this.current === undefined ? undefined : { since: this.current.since, reason: this.current.reason };
+  }
+
+  /** Resolves when the signal aborts, and never rejects. */
+  async run(signal: AbortSignal): Promise<void> {
+    const { clock } = this.options;
+    while (!signal.aborted) {
+      const trouble = (await this.beat(deadlineMs, signal)) && (await this.beat(secondLookMs, signal));
+      if (signal.aborted) return;
+      if (trouble !== undefined) {
+        this.lose(trouble);
+        await this.untilBack(signal);
+        if (signal.aborted) return;
+      }
+      this.fineAt = clock.wall();
+      await clock.sleep(everyMs, signal).catch(() => undefined);
+    }
+  }
+
+  private async untilBack(signal: AbortSignal): Promise<void> {
+    const { clock, logger, onBack } = this.options;
+    const back = new AbortController();
+    const either = AbortSignal.any([signal, back.signal]);
+    const attempts = new Set<Promise<void>>();
+    while (!either.aborted) {
+      const attempt: Promise<void> = this.beat(deadlineMs, either).then((trouble) => {
+        attempts.delete(attempt);
+        if (either.aborted) return;
+        if (trouble === undefined) back.abort();
+        else this.lose(trouble);
+      });
+      attempts.add(attempt);
+      await clock.sleep(retryEveryMs, either).catch(() => undefined);
+    }
+    await Promise.all(attempts);
+    if (signal.aborted || this.current === undefined) return;
+    logger.info({ since: iso(this.current.since) }, "Consul answers again");
+    this.current = undefined;
+    onBack();
+  }
+
+  private lose({ kind, what }: Trouble): void {
+    if (this.current?.kind === kind) return;
+    const since = this.current?.since ?? this.fineAt;
+    const reason = `${sentence[kind]} since ${iso(since)}: ${what}`;
+    this.current = { since, reason, kind };
+    this.options.logger.warn({ reason }, "keeping all that Consul said last");
+    this.options.onLost(reason);
+  }
+
+  /** @returns undefined where all is well */
+  private async beat(withinMs: number, signal: AbortSignal): Promise<Trouble | undefined> {
+    try {
+      const { body } = await this.options.client.get({ path: "/status/leader" }, { signal, deadlineMs: withinMs });
+      if (body === "") return { kind: "leaderless", what: "it knows of none" };
+      if (typeof body === "string" && /:\d+$/.test(body)) return undefined;
+      return { kind: "unreadable", what: "what it says of its leader is no address" };
+    } catch (thrown) {
+      return troubleOf(toSluiceError(thrown));
+    }
+  }
+}
+
+const sentence = {
+  silent: "Consul has not answered",
+  leaderless: "Consul has had no leader",
+  unreadable: "Consul's answers could not be read",
+} as const;
+
+/** A refusal is an answer: what the token or the number of connections lets through is for the watches to find out. */
+function troubleOf(error: SluiceError): Trouble | undefined {
+  const { status } = refusalDetails(error);
+  if (status !== undefined) return status >= 500 ? { kind: "leaderless", what: error.message } : undefined;
+  return { kind: error.code === "ERR_CONSUL_ANSWER_INVALID" ? "unreadable" : "silent", what: error.message };
+}
+
+function iso(wallMs: number): string {
+  return new Date(wallMs).toISOString();
+}
