@@ -1,8 +1,8 @@
-import { sectionsByKey } from "../haproxy/config/equality.ts";
 import { serverLines } from "../haproxy/config/servers.ts";
-import type { Config, Section } from "../haproxy/config/types.ts";
+import type { Config } from "../haproxy/config/types.ts";
 import { advance } from "../haproxy/plan/advance.ts";
 import { mapText } from "../haproxy/plan/maps.ts";
+import { poolSection, serverLineOf } from "../haproxy/plan/pools.ts";
 import type {
   Desired,
   LeavingServer,
@@ -46,7 +46,7 @@ export async function applyPlan(
       const result = results[index];
       if (result?.ok === true) {
         done.push(operation);
-        note(state, operation, running, clock);
+        note(state, operation, { running, observed }, clock);
       } else {
         state.doubt();
         const said =
@@ -94,32 +94,34 @@ function after(running: Running, done: readonly RuntimeOperation[], wanted: Desi
   return { config: advance(running.config, done, wanted.config), maps, structure: running.structure };
 }
 
-function note(state: RunningState, operation: RuntimeOperation, running: Running, clock: Clock): void {
+/** What an operation was made from. */
+interface Seen {
+  readonly running: Running;
+  readonly observed: ObservedBackends | undefined;
+}
+
+function note(state: RunningState, operation: RuntimeOperation, seen: Seen, clock: Clock): void {
   if (operation.kind === "replace-map") return;
   const path: ServerPath = `${operation.backend}/${operation.server}`;
   state.touched.add(operation.backend);
   if (operation.kind === "revive-server") state.leaving.delete(path);
-  if (operation.kind === "retire-server") state.leaving.set(path, leavingServer(operation, running, clock));
+  if (operation.kind === "retire-server") state.leaving.set(path, leavingServer(operation, seen, clock));
 }
 
 function leavingServer(
   { backend, server }: { readonly backend: string; readonly server: string },
-  running: Running,
+  { running, observed }: Seen,
   clock: Clock,
 ): LeavingServer {
-  const section = poolSection(running.config, backend);
-  const line = section && serverLines(section).find(({ name }) => name === server);
+  const line = serverLineOf(running.config, backend, server);
+  // Where somebody has sent it elsewhere, what was read back is where it is.
+  const place = observed?.get(backend)?.find(({ name }) => name === server) ?? line;
   return {
     backend,
     server,
-    address: line?.address ?? "",
-    port: line?.port ?? 0,
+    address: line === undefined ? "" : (place?.address ?? ""),
+    port: line === undefined ? 0 : (place?.port ?? 0),
     options: line === undefined ? undefined : [...line.defaults, ...line.options],
     since: clock.wall(),
   };
-}
-
-function poolSection(config: Config, name: string): Section | undefined {
-  const sections = sectionsByKey(config);
-  return sections.get(`backend ${name}`) ?? sections.get(`listen ${name}`);
 }

@@ -49,6 +49,8 @@ export class Committer {
   private request: StructureRequest | undefined;
   private firstChangeAt: number | undefined;
   private carriedSince: number | undefined;
+  /** Of the changes that are being written. */
+  private takenSince: number | undefined;
   private lastChangeAt = 0;
   private lastReloadAt = Number.NEGATIVE_INFINITY;
   private attempts = 0;
@@ -87,7 +89,8 @@ export class Committer {
 
   /** Ms since the first change the file does not have yet; undefined when it has all. */
   lagMs(): number | undefined {
-    return this.firstChangeAt === undefined ? undefined : this.parts.clock.now() - this.firstChangeAt;
+    const since = this.takenSince ?? this.carriedSince ?? this.firstChangeAt;
+    return since === undefined ? undefined : this.parts.clock.now() - since;
   }
 
   /** Ends by abort only. */
@@ -98,7 +101,9 @@ export class Committer {
       await this.wake.wait(this.parts.clock, signal, this.dueInMs());
       if (signal.aborted) return;
       try {
-        await this.step(signal);
+        await this.step(signal).finally(() => {
+          this.takenSince = undefined;
+        });
         this.attempts = 0;
       } catch (thrown) {
         if (signal.aborted) return;
@@ -224,9 +229,9 @@ export class Committer {
   }
 
   private takeChanges(): number | undefined {
-    const since = this.firstChangeAt;
+    this.takenSince = this.firstChangeAt;
     this.firstChangeAt = undefined;
-    return since;
+    return this.takenSince;
   }
 
   /** Changes that were taken and are not in the file after all. */

@@ -1,7 +1,7 @@
-import { observedBackends, planChanges } from "../haproxy/plan/plan.ts";
+import { observedBackends } from "../haproxy/plan/plan.ts";
 import { hexDigest } from "../support/digest.ts";
 import { explain, fileText, placesOf } from "./commit.ts";
-import { mostInEvent } from "./events.ts";
+import { announceDrift, serverDrift } from "./drift.ts";
 import type { LaneParts } from "./lane.ts";
 
 /**
@@ -25,20 +25,14 @@ export async function writeEndpoints(
   const observation = await runtime.observe(touched, signal);
   if (observation.worker.pid !== state.workerPid) return "surprise";
   if (state.changes === seen) {
-    const { operations } = planChanges({
-      current: running,
-      wanted: running,
+    const drift = serverDrift({
+      believed: running,
+      observed: observedBackends(observation.servers, touched),
       capabilities,
       leaving: state.leaving,
-      observed: observedBackends(observation.servers, touched),
     });
-    if (operations.length > 0) {
-      events.emit("drift", "warn", `${operations.length} servers are not as they were set; setting them again`, {
-        operations: operations.slice(0, mostInEvent),
-        count: operations.length,
-      });
-      return "surprise";
-    }
+    announceDrift(events, drift);
+    if (drift.length > 0) return "surprise";
   } else for (const backend of touched) state.touched.add(backend);
 
   const text = fileText(running.config, running.structure);

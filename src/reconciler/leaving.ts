@@ -1,3 +1,4 @@
+import { serverLineOf } from "../haproxy/plan/pools.ts";
 import type { ServerPath } from "../haproxy/plan/types.ts";
 import type { Clock } from "../support/clock.ts";
 import type { Mutex } from "../support/mutex.ts";
@@ -95,6 +96,11 @@ export class LeavingServers {
         leftMs: Math.round(leftMs),
       });
       this.parts.onChange();
+      // It went only because somebody had sent it elsewhere: now it can be made anew.
+      const running = state.current?.config;
+      if (running !== undefined && serverLineOf(running, server.backend, server.server) !== undefined) {
+        this.parts.onSurprise("deleted");
+      }
     } catch {
       // The socket does not answer: the pass that reads back finds out why, this server just waits.
       this.parts.onSurprise("deletion-failed");

@@ -1,8 +1,6 @@
-import type { CatalogService } from "../catalog/types.ts";
 import { guardPolicy } from "../guard/policy.ts";
 import type { Accepted } from "../guard/types.ts";
 import type { SectionCache } from "../haproxy/config/parse.ts";
-import type { Config } from "../haproxy/config/types.ts";
 import { planChanges } from "../haproxy/plan/plan.ts";
 import type { Desired, LeavingServer, ObservedBackends, Plan, ReloadReason } from "../haproxy/plan/types.ts";
 import type { ObservedServer } from "../haproxy/runtime/types.ts";
@@ -15,6 +13,7 @@ import { announceApplied, announceExclusions } from "./announce.ts";
 import { applyPlan } from "./apply.ts";
 import { Committer } from "./committer.ts";
 import { createDesire, type Inputs, type Wish } from "./desire.ts";
+import { announceDrift, mapDrift, serverDrift } from "./drift.ts";
 import type { EventLog } from "./events.ts";
 import { Guard, type ReleaseOutcome } from "./guard.ts";
 import { type Complaint, Isolation } from "./isolation.ts";
@@ -29,7 +28,6 @@ import type {
   RuntimePort,
   StorePort,
 } from "./ports.ts";
-import { Quarantine } from "./quarantine.ts";
 import { type ReadBack, readBack } from "./read-back.ts";
 import { type Running, RunningState } from "./running.ts";
 import { saveAccepted } from "./save-accepted.ts";
@@ -88,18 +86,19 @@ export class Reconciler {
   readonly trial: InputsTrial;
   readonly structures: StructureGate;
   readonly guard: Guard;
-  readonly quarantine: Quarantine;
   accepted: Accepted | undefined;
   wish: Wish | undefined;
   private readonly parts: ReconcilerParts;
   private readonly mutex = new Mutex();
-  private readonly isolation: Isolation;
+  readonly isolation: Isolation;
   private readonly desire;
   private readonly desireCandidate;
   private leaving: LeavingServers | undefined;
   private surprises = 0;
   /** Passes in a row in which HAProxy refused something. */
   private refusals = 0;
+  /** What was believed to run when a resync was asked for; what differs from it then is somebody else's doing. */
+  private resyncOf: Running | undefined;
   private lastFailure: string | undefined;
   private pending: string | undefined;
   private active = false;
@@ -108,10 +107,6 @@ export class Reconciler {
   /** Digest of the template that is kept as the last good one, as far as this life knows. */
   private keptTemplate: string | undefined;
   private keeping: Promise<void> = Promise.resolve();
-  /** The services a configuration was made of. */
-  private readonly madeOf = new WeakMap<Config, ReadonlyMap<string, CatalogService>>();
-  /** Version of the HAProxy by which what is in quarantine was judged. */
-  private judgedBy: string | undefined;
   private save: ((accepted: Accepted) => void) | undefined;
 
   constructor(parts: ReconcilerParts, beginning: Beginning) {
@@ -127,18 +122,14 @@ export class Reconciler {
     );
     this.desire = createDesire(parts.render, parts.sections, parts.runtimeSocket);
     this.desireCandidate = createDesire(parts.render, parts.sections, parts.runtimeSocket);
-    const kept = beginning.quarantine;
-    this.judgedBy = kept?.haproxy;
-    this.quarantine = new Quarantine(
-      { ...parts, onChange: () => this.keepQuarantine() },
-      kept?.entries ?? [],
+    this.isolation = new Isolation(
+      {
+        ...parts,
+        desire: (services, inputs) => this.desire(services, inputs, this.admission.admitted, this.admission.doubted),
+      },
+      beginning.quarantine,
       beginning.accepted?.services ?? new Map(),
     );
-    this.isolation = new Isolation({
-      ...parts,
-      quarantine: this.quarantine,
-      desire: (services, inputs) => this.desire(services, inputs, this.admission.admitted, this.admission.doubted),
-    });
     this.committer = new Committer({
       ...parts,
       state: this.state,
@@ -147,7 +138,7 @@ export class Reconciler {
       doubting: (wish, down) => this.doubting(wish, down),
       isolate: (wish, complaint, signal) => this.isolate(wish ?? this.wish, complaint, signal),
       onIsolated: () => this.trigger("isolated"),
-      onTaken: (config) => this.taken(config),
+      onTaken: (config) => this.isolation.taken(config),
       onStructure: (request, outcome) => this.onStructure(request, outcome),
       onSurprise: (cause) => this.surprise(cause),
       onResumed: () => this.resumed(),
@@ -196,6 +187,7 @@ export class Reconciler {
     await committing;
     await this.mutex.run(() => undefined);
     await this.keeping;
+    await this.isolation.settled();
     this.cancelRetry?.();
     this.structures.stop();
     this.trial.stop();
@@ -203,6 +195,7 @@ export class Reconciler {
 
   /** Compares what really runs with what is wanted, now. */
   resync(): void {
+    this.resyncOf ??= this.state.believed ? this.state.current : undefined;
     this.state.doubt();
     this.state.askFileAgain();
     this.trigger("resync");
@@ -258,11 +251,12 @@ export class Reconciler {
     if (back !== undefined) this.oldWorkers.look(this.signal);
     if (back?.kind === "known") {
       this.structures.known();
+      this.sayDrift(back);
       this.letInWhoServes(back);
     }
 
     const capabilities = runtime.capabilities();
-    if (capabilities !== undefined) this.noteVersion(capabilities.versionText);
+    if (capabilities !== undefined) this.isolation.noteVersion(capabilities.versionText);
     const wanted = await this.wantedOrIsolated(snapshot !== undefined);
     if (wanted === undefined) return;
     if (!state.up || state.current === undefined || capabilities === undefined) {
@@ -338,9 +332,9 @@ export class Reconciler {
     if (!answered && state.current !== undefined && !this.committer.startFailed) return state.current;
     if (trial.candidate !== undefined) this.tryCandidate(accepted, trial.candidate);
     const before = this.wish?.loadBalancer.excluded ?? [];
-    const services = this.quarantine.apply(accepted.services);
+    const services = this.isolation.quarantine.apply(accepted.services);
     this.wish = this.desire(services, trial.inForce, this.admission.admitted, this.admission.doubted);
-    this.madeOf.set(this.wish.desired.config, services);
+    this.isolation.made(this.wish);
     announceExclusions(this.parts.events, before, this.wish.loadBalancer.excluded);
     return this.wish.desired;
   }
@@ -350,7 +344,7 @@ export class Reconciler {
     try {
       return this.wanted(answered);
     } catch (thrown) {
-      const services = this.quarantine.apply(this.accepted?.services ?? new Map());
+      const services = this.isolation.quarantine.apply(this.accepted?.services ?? new Map());
       if (!(await this.isolation.ofRender(services, this.trial.inForce, thrown))) throw thrown;
       return this.wanted(answered);
     }
@@ -362,30 +356,11 @@ export class Reconciler {
     return this.isolation.ofConfig(wish, complaint, signal);
   }
 
-  private taken(config: Config): void {
-    const services = this.madeOf.get(config);
-    if (services !== undefined) this.quarantine.took(services);
-  }
-
-  /** What one HAProxy did not take, another may. */
-  private noteVersion(version: string): void {
-    if (version === this.judgedBy) return;
-    if (this.judgedBy !== undefined) this.quarantine.retry(`HAProxy is ${version} now`);
-    this.judgedBy = version;
-  }
-
-  private keepQuarantine(): void {
-    const kept = { haproxy: this.judgedBy, entries: this.quarantine.list() };
-    this.keeping = this.keeping
-      .then(() => this.parts.store.writeQuarantine(kept))
-      .catch((thrown) => this.failed(thrown));
-  }
-
   /** Asks for what the newer inputs want; where that needs no reload, they are in force from here on. */
   private tryCandidate(accepted: Accepted, candidate: Inputs): void {
     const { state, trial } = this;
     try {
-      const services = this.quarantine.apply(accepted.services);
+      const services = this.isolation.quarantine.apply(accepted.services);
       const wish = this.desireCandidate(services, candidate, this.admission.admitted, this.admission.doubted);
       const capabilities = this.parts.runtime.capabilities();
       if (!state.up || state.current === undefined || capabilities === undefined) {
@@ -402,7 +377,7 @@ export class Reconciler {
 
   private acceptInputs(): void {
     this.trial.accept();
-    this.quarantine.retry("settings or template are others now");
+    this.isolation.quarantine.retry("settings or template are others now");
     this.keepTemplate();
   }
 
@@ -435,7 +410,7 @@ export class Reconciler {
       return;
     }
     this.structures.loaded(request);
-    if (request.kind === "wish") this.quarantine.took(request.wish.services);
+    if (request.kind === "wish") this.isolation.quarantine.took(request.wish.services);
     this.surprises = 0;
     this.refusals = 0;
     if (onTrial) this.acceptInputs();
@@ -449,6 +424,18 @@ export class Reconciler {
     if (!admission.doubt(down)) return wish;
     const desire = wish.inputs === trial.inForce ? this.desire : this.desireCandidate;
     return desire(wish.services, wish.inputs, admission.admitted, admission.doubted);
+  }
+
+  private sayDrift({ servers }: ReadBack & { readonly kind: "known" }): void {
+    const { state, resyncOf: asked } = this;
+    this.resyncOf = undefined;
+    const capabilities = this.parts.runtime.capabilities();
+    // Changed by ourselves meanwhile: what differs may be so by that.
+    if (asked === undefined || capabilities === undefined || asked.config !== state.current?.config) return;
+    announceDrift(this.parts.events, [
+      ...serverDrift({ believed: asked, observed: servers, capabilities, leaving: state.leaving }),
+      ...mapDrift(asked.maps, state.current.maps),
+    ]);
   }
 
   /** What a process that was adopted serves already needs no first check any more; what waited in it waits on. */

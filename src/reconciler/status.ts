@@ -88,7 +88,7 @@ export interface StatusSource {
   };
   readonly guard: { readonly behindMs: number };
   readonly structures: { readonly refused: { readonly problems: readonly string[] } | undefined };
-  readonly quarantine: { readonly list: () => readonly Quarantined[] };
+  readonly isolation: { readonly quarantine: { readonly list: () => readonly Quarantined[] } };
   readonly oldWorkers: Pick<OldWorkers, "list">;
   readonly admission: { readonly waiting: () => ReadonlyMap<string, ReadonlySet<string>> };
 }
@@ -135,7 +135,7 @@ export function reconcilerStatus(source: StatusSource, capabilities: Capabilitie
       until: iso(since + source.guard.behindMs + trial.inForce.settings.guard.holdFor),
     })),
     excluded: wish?.loadBalancer.excluded ?? [],
-    quarantined: source.quarantine.list().map(({ name: service, instances, since, reason, good }) => ({
+    quarantined: source.isolation.quarantine.list().map(({ name: service, instances, since, reason, good }) => ({
       service,
       instances,
       since: iso(since),
