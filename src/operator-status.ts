@@ -1,5 +1,5 @@
 import type { CatalogSummary, OperatorStatus } from "./admin/server.ts";
-import type { CatalogStatus } from "./catalog/catalog.ts";
+import type { CatalogStatus } from "./catalog/catalog-status.ts";
 import type { EventLog } from "./reconciler/events.ts";
 import type { ReconcilerStatus } from "./reconciler/status.ts";
 import { version } from "./version.ts";
@@ -35,9 +35,7 @@ function summarised(catalog: CatalogStatus): CatalogSummary {
     watches: catalog.watches.length,
     budget: catalog.budget,
     waitingFor: catalog.waitingFor,
-    ...(outage === undefined
-      ? {}
-      : { outage: { since: new Date(outage.since).toISOString(), reason: outage.reason } }),
+    ...(outage === undefined ? {} : { outage: { since: new Date(outage.since).toISOString(), reason: outage.reason } }),
     stale: catalog.watches
       .filter((watch) => watch.stale)
       .map(({ name, reason, lastGoodAt }) => ({

@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterEach, beforeEach, expect, jest, test } from "@jest/globals";
-import { reportLoad } from "../support/fault-report.ts";
+import { expectEnough, printLoad } from "../support/fault-report.ts";
 import { eventually, workerPid } from "../support/sluice.ts";
 import { answers, countEvents, Scene, serversInFile, serversRunning } from "../support/system.ts";
 import type { WebInstance } from "../support/web-instance.ts";
@@ -56,7 +56,7 @@ test("30 joins and 30 leaves under load: no request fails, none waits long, HAPr
   await sleep(500);
   const report = await load.stop();
 
-  reportLoad(`${changes} joins and ${changes} leaves`, report, `${countEvents(sluice, "reloaded", before)} reloads`);
+  printLoad(`${changes} joins and ${changes} leaves`, report, `${countEvents(sluice, "reloaded", before)} reloads`);
   expect(report.failures).toEqual([]);
   expect(report.statuses).toEqual({ "200": report.sent });
   expect(report.slowestMs).toBeLessThan(4_000);
@@ -65,6 +65,7 @@ test("30 joins and 30 leaves under load: no request fails, none waits long, HAPr
   expect(countEvents(sluice, "reloaded", before)).toBe(0);
   expect(countEvents(sluice, "operation-refused", before)).toBe(0);
   expect(await workerPid(home)).toBe(worker);
+  expectEnough(report);
 });
 
 function same(a: readonly string[], b: readonly string[]): boolean {

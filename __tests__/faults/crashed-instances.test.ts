@@ -1,7 +1,7 @@
 import { Agent, request } from "node:http";
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterEach, beforeEach, expect, jest, test } from "@jest/globals";
-import { failuresByKind, reportLoad } from "../support/fault-report.ts";
+import { expectEnough, failuresByKind, printLoad } from "../support/fault-report.ts";
 import { type InstanceProcess, startInstanceProcess } from "../support/instance-process.ts";
 import type { Load } from "../support/load.ts";
 import { eventually, runtimeCommand, type SluiceHome, workerPid } from "../support/sluice.ts";
@@ -30,7 +30,7 @@ test("three of six instances killed -9 while Consul calls them well: every GET i
   await sleep(1_500);
   const [report, slowReport] = [await load.stop(), await slow.stop()];
 
-  reportLoad("three of six killed -9", report, `${countEvents(sluice, "reloaded")} reloads in all`);
+  printLoad("three of six killed -9", report, `${countEvents(sluice, "reloaded")} reloads in all`);
   say(
     `three of six killed -9, answers that take 150 ms: ${slowReport.sent} sent, ${slowReport.failures.length} failed`,
   );
@@ -38,6 +38,7 @@ test("three of six instances killed -9 while Consul calls them well: every GET i
   expect(failuresByKind(slowReport)).toBe("");
   // Consul was not told: they are servers still, for the day they are back.
   expect(await serversRunning(home)).toHaveLength(6);
+  expectEnough(report);
 });
 
 test("an instance killed -9 in the middle of its answers costs those answers and no others", async () => {
@@ -51,12 +52,13 @@ test("an instance killed -9 in the middle of its answers costs those answers and
 
   const cut = ends.filter(({ by }) => by === doomed?.name);
   const others = ends.filter(({ by }) => by !== doomed?.name);
-  reportLoad("killed -9 while it answers", report, `${cut.length} of ${ends.length} long answers were its own and cut`);
+  printLoad("killed -9 while it answers", report, `${cut.length} of ${ends.length} long answers were its own and cut`);
   expect(failuresByKind(report)).toBe("");
   expect(cut.length).toBeGreaterThan(0);
   // An answer that is cut is not to look like a whole one.
   expect(cut.every(({ ended }) => ended === "cut")).toBe(true);
   expect(others.every(({ ended }) => ended === "whole")).toBe(true);
+  expectEnough(report);
 });
 
 test("a POST is not carried out twice when its instance is killed -9, and is tried again only when it was not sent", async () => {
@@ -73,12 +75,13 @@ test("a POST is not carried out twice when its instance is killed -9, and is tri
   for (const instance of instances.slice(3)) await instance.kill();
 
   const did = instances.flatMap((instance) => instance.did);
-  reportLoad("three of six killed -9, with POSTs", report, `${sent} POSTs, ${failed.length} of them failed`);
+  printLoad("three of six killed -9, with POSTs", report, `${sent} POSTs, ${failed.length} of them failed`);
   expect(failuresByKind(report)).toBe("");
   expect(did.length).toBe(new Set(did).size);
   expect(sent - did.length).toBeLessThanOrEqual(failed.length);
   // At most what each of the three had under way: eight clients, one request each.
   expect(failed.length).toBeLessThanOrEqual(3 * 8);
+  expectEnough(report);
 });
 
 test("a host that vanishes: what asks it anew goes to another, within the 4 s a client waits", async () => {
@@ -92,22 +95,25 @@ test("a host that vanishes: what asks it anew goes to another, within the 4 s a 
   await sleep(2_000);
   const report = await load.stop();
 
-  reportLoad("two of six hosts vanish", report);
+  printLoad("two of six hosts vanish", report);
   expect(failuresByKind(report)).toBe("");
+  expectEnough(report);
 });
 
 test("an instance joins whose host cannot be reached, vouched for by Consul: no request fails for it", async () => {
   const { consul, home, load } = await begin(4);
   const lost = await instance("web-lost", 1);
+  await sleep(2_000);
   await lost.vanish();
   await consul.register(registration("web", lost));
   await eventually("it is a server", async () => (await serversRunning(home)).length === 5);
   await eventually("HAProxy's checks have found it", async () => (await down(home)).length === 1, 30_000);
-  await sleep(1_000);
+  await sleep(2_000);
   const report = await load.stop();
 
-  reportLoad("a host that cannot be reached joins", report);
+  printLoad("a host that cannot be reached joins", report);
   expect(failuresByKind(report)).toBe("");
+  expectEnough(report);
 });
 
 test("an instance that freezes costs what it is asked until Consul's check finds it, and nothing afterwards", async () => {
@@ -135,10 +141,11 @@ test("an instance that freezes costs what it is asked until Consul's check finds
   const report = await load.stop();
 
   const outAfter = `out after ${Math.round(outMs - frozenMs)} ms`;
-  reportLoad("one of six freezes", report, outAfter);
+  printLoad("one of six freezes", report, outAfter);
   // All that is lost was asked before it was out; a client asks again only when it has given up.
   expect(report.failures.filter(({ atMs }) => atMs > outMs + 200)).toEqual([]);
   expect(report.failures.length).toBeLessThanOrEqual(16);
+  expectEnough(report);
 });
 
 /** So many instances in processes of their own as service `web`, an operator, and sixteen clients. */

@@ -8,7 +8,7 @@ import { afterEach, beforeEach, expect, jest, test } from "@jest/globals";
 import { parseConfig } from "../../src/haproxy/config/parse.ts";
 import { safeName } from "../../src/routing/names.ts";
 import type { ConsulAgent } from "../support/consul-agent.ts";
-import { failuresByKind, reportLoad } from "../support/fault-report.ts";
+import { expectEnough, failuresByKind, printLoad } from "../support/fault-report.ts";
 import { eventually, liveConfig, type SluiceHome } from "../support/sluice.ts";
 import { answers, ask, Scene, serversRunning, statusNow } from "../support/system.ts";
 import { registration, type WebInstance } from "../support/web-instance.ts";
@@ -106,7 +106,7 @@ test("two services whose values break a trusting template cost themselves alone,
   );
   const [report, shopReport] = [await load.stop(), await shopLoad.stop()];
 
-  reportLoad(
+  printLoad(
     "two hostile services, a trusting template",
     report,
     joins(times),
@@ -116,11 +116,12 @@ test("two services whose values break a trusting template cost themselves alone,
   expect(failuresByKind(shopReport)).toBe("");
   expect(median(times)).toBeLessThan(servedMs);
   expect(sluice.lines().filter(({ code }) => code === "ERR_INTERNAL")).toEqual([]);
+  expectEnough(report);
 });
 
 test("names, ids, tags, addresses and ports of any content: what can be carried is, the rest is named, others notice nothing", async () => {
   const consul = await scene.consul();
-  const home = await scene.home(consul.address, { services: { remember: "3s" } });
+  const home = await scene.home(consul.address, { services: { remember: "3s" }, resync: "1s" });
   for (const name of ["web-1", "web-2", "web-3", "web-4"]) await scene.join(consul, "web", name);
   const first = scene.run(home);
   await answers(home, headers.host);
@@ -152,11 +153,12 @@ test("names, ids, tags, addresses and ports of any content: what can be carried 
   await becomes(async () => (await statusNow(home)).reconciler.excluded.map(({ reason }) => reason), []);
   const report = await load.stop();
 
-  reportLoad(`${hostiles.length} hostile registrations`, report, joins(times), `${named.size} services named`);
+  printLoad(`${hostiles.length} hostile registrations`, report, joins(times), `${named.size} services named`);
   expect(failuresByKind(report)).toBe("");
   expect(median(times)).toBeLessThan(servedMs);
   for (const { Name } of refused) expect([...named]).toContain(Name);
   expect([...first.lines(), ...second.lines()].filter(({ code }) => code === "ERR_INTERNAL")).toEqual([]);
+  expectEnough(report);
 });
 
 interface Hostile {

@@ -114,6 +114,8 @@ test("HAProxy reloaded by somebody else's hand: settled, and what changed at tha
   const joined = await scene.join(consul, "web", "web-4");
   await eventually("it takes traffic", () => joined.answered() > 0);
   // The file may not have it yet: the new worker then starts without it.
+  // Some tens of ms after a start a master of 2.6 still refuses connections.
+  await eventually("the master answers", async () => (await masterPid(home)) > 0);
   await masterCommand(home, "reload");
   await consul.deregister("web-1");
   await eventually("another worker answers", async () => (await workerPid(home)) !== old);

@@ -1,6 +1,9 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
+import { mkdtemp, rm } from "node:fs/promises";
 import { request } from "node:http";
+import { tmpdir } from "node:os";
+import path from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { consulBinary } from "./binaries.ts";
 import { freePort } from "./free-port.ts";
@@ -15,6 +18,8 @@ export interface ConsulOptions {
   readonly token?: string;
   /** The HTTP port, to start a second agent in the place of a first. Default: a free one. */
   readonly httpPort?: number;
+  /** Makes it a node of its own, and no server, that joins the agent with this Serf port. Default: a dev server alone. */
+  readonly joins?: { readonly node: string; readonly serfPort: number };
 }
 
 /** A service definition as `PUT /v1/agent/service/register` takes it. */
@@ -69,11 +74,22 @@ export async function startConsul(options: ConsulOptions = {}): Promise<ConsulAg
 
 async function tryStart(options: ConsulOptions): Promise<ConsulAgent> {
   const httpPort = options.httpPort ?? (await freePort());
-  const args = ["agent", "-dev", "-bind", "127.0.0.1", "-client", "127.0.0.1", "-log-level", "warn"];
+  const { joins } = options;
+  const directory = joins === undefined ? undefined : await mkdtemp(path.join(tmpdir(), "sluice-consul-"));
+  const role = directory === undefined ? ["-dev"] : ["-data-dir", directory];
+  const args = ["agent", ...role, "-bind", "127.0.0.1", "-client", "127.0.0.1", "-log-level", "warn"];
   args.push("-http-port", String(httpPort), "-server-port", String(await freePort()));
   args.push("-serf-lan-port", String(await freePort()), "-serf-wan-port", "-1");
   args.push("-dns-port", "-1", "-grpc-port", "-1", "-grpc-tls-port", "-1");
   args.push("-hcl", "disable_update_check = true");
+  if (joins !== undefined) {
+    args.push("-node", joins.node, "-retry-join", `127.0.0.1:${joins.serfPort}`);
+    // As soon as a dev agent is.
+    args.push(
+      "-hcl",
+      'gossip_lan { gossip_interval = "100ms" probe_interval = "100ms" probe_timeout = "100ms" suspicion_mult = 3 }',
+    );
+  }
   if (options.maxConnections !== undefined) {
     args.push("-hcl", `limits { http_max_conns_per_client = ${options.maxConnections} }`);
   }
@@ -103,6 +119,7 @@ async function tryStart(options: ConsulOptions): Promise<ConsulAgent> {
     process.off("exit", killWithUs);
     if (child.pid !== undefined && child.exitCode === null && child.signalCode === null) child.kill("SIGKILL");
     await gone;
+    if (directory !== undefined) await rm(directory, { recursive: true, force: true });
   });
   const ended = gone.then(() => true);
   const deadline = Date.now() + 60_000;

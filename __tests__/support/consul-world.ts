@@ -2,8 +2,8 @@ import { readFile } from "node:fs/promises";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { OperatorStatus } from "../../src/admin/server.ts";
 import type { ConsulAgent } from "./consul-agent.ts";
-import { reportLoad } from "./fault-report.ts";
-import type { Load } from "./load.ts";
+import { printLoad } from "./fault-report.ts";
+import type { Load, LoadReport } from "./load.ts";
 import { eventually, type RunningSluice, type SluiceHome } from "./sluice.ts";
 import { answers, type Scene, serversRunning, statusNow } from "./system.ts";
 import { registration, type WebInstance } from "./web-instance.ts";
@@ -61,7 +61,9 @@ export class ConsulWorld {
 
   /** Registers all once more, as their agents do with a Consul that has lost them. */
   async registerAgain(consul: Registrar): Promise<void> {
-    for (const { service, web } of this.members) await consul.register(registration(service, web));
+    // An agent tells its servers only what it believes to be news to them.
+    const Tags = ["haproxy.enable=true", "again"];
+    for (const { service, web } of this.members) await consul.register(registration(service, web, { Tags }));
   }
 
   /** Sixteen clients that never try again, from now on. */
@@ -92,6 +94,11 @@ export class ConsulWorld {
       await sleep(2);
     }
     return Math.round(performance.now() - from);
+  }
+
+  /** Whether the clients have been served by an instance so far. */
+  hasServed(name: string): boolean {
+    return this.startedLoad.load?.report().bodies[name] !== undefined;
   }
 
   /** Waits for what `sluice status` says of the catalog. */
@@ -136,16 +143,16 @@ export class ConsulWorld {
     );
   }
 
-  /** Ends the load, prints its line and gives what failed. */
-  async end(scenario: string, ...more: readonly string[]): Promise<readonly unknown[]> {
+  /** Ends the load and prints its line. */
+  async end(scenario: string, ...more: readonly string[]): Promise<LoadReport> {
     const { load } = this.startedLoad;
     if (load === undefined) throw new Error("nobody asks");
     const report = await load.stop();
     if (report.failures.length > 0) {
       process.stdout.write(`${JSON.stringify(report.failures.slice(0, 20))}\n${this.words()}\n`);
     }
-    reportLoad(scenario, report, ...more);
-    return report.failures;
+    printLoad(scenario, report, ...more);
+    return report;
   }
 
   /** The most memory the operator ever had, MiB. */

@@ -156,6 +156,17 @@ export class FakeHaproxy implements RuntimePort, ProcessPort {
     else Object.assign(found, change);
   }
 
+  /** Somebody else adds a server. */
+  addByHand(backend: string, server: string, place: { readonly address: string; readonly port: number }): void {
+    const added = { ...place, weight: 1, maintenance: false, drain: false, check: "none" } as const;
+    this.worker?.backends.get(backend)?.set(server, { ...added });
+  }
+
+  /** Somebody else sets the entries of a map. */
+  setMap(file: string, entries: readonly MapEntry[]): void {
+    this.worker?.maps.set(file, entries);
+  }
+
   passCheck(backend: string, server: string): void {
     this.drift(backend, server, { check: "passed", down: false });
   }
@@ -204,6 +215,10 @@ export class FakeHaproxy implements RuntimePort, ProcessPort {
 
   backends(): readonly string[] {
     return [...(this.worker?.backends.keys() ?? [])].sort();
+  }
+
+  addressOf(backend: string, server: string): string | undefined {
+    return this.worker?.backends.get(backend)?.get(server)?.address;
   }
 
   mapOf(file: string): readonly MapEntry[] | undefined {

@@ -3,20 +3,6 @@ import type { WebInstance } from "./web-instance.ts";
 
 export type Status = "passing" | "warning" | "critical";
 
-/** One change of the world. Numbers pick by remainder among what is there, so that every step fits every state. */
-export type Step = { readonly pauseMs: number } & (
-  | { readonly kind: "join"; readonly pick: number }
-  | { readonly kind: "leave"; readonly pick: number }
-  | { readonly kind: "weight"; readonly pick: number; readonly passing: number; readonly warning: number }
-  | { readonly kind: "check"; readonly pick: number; readonly status: Status }
-  | { readonly kind: "maintenance"; readonly pick: number; readonly on: boolean }
-  | { readonly kind: "new-service" }
-  | { readonly kind: "empty-service"; readonly pick: number }
-  | { readonly kind: "template" }
-  | { readonly kind: "operator-kill" }
-  | { readonly kind: "haproxy-kill"; readonly who: "master" | "worker" }
-);
-
 /** An instance as the catalog should have it. */
 export interface ModelInstance {
   readonly web: WebInstance;

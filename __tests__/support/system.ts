@@ -191,9 +191,9 @@ export function serverText(server: {
 
 /** As `backend/server`, out of state.json. */
 export async function leavingServers(home: SluiceHome): Promise<ReadonlySet<string>> {
-  const state = JSON.parse(await readFile(path.join(home.state, "state.json"), "utf8")) as {
-    readonly leaving: readonly LeavingServer[];
-  };
+  // It is written with the first change that has something to keep.
+  const text = await readFile(path.join(home.state, "state.json"), "utf8").catch(() => '{"leaving":[]}');
+  const state = JSON.parse(text) as { readonly leaving: readonly LeavingServer[] };
   return new Set(state.leaving.map(({ backend, server }) => `${backend}/${server}`));
 }
 

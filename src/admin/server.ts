@@ -67,8 +67,8 @@ export async function serveAdmin(socketPath: string, actions: AdminActions): Pro
     const target = instance === undefined ? service : `${service}/${instance}`;
     const { released, held } = actions.release(target);
     if (released > 0) return { released };
-    const others = held.length === 0 ? "nothing is held" : `held: ${held.slice(0, mostNamed).join(", ")}`;
-    const message = `nothing is held of ${JSON.stringify(target)}; ${others}`;
+    const others = held.length === 0 ? "nor of anything else" : `only ${held.slice(0, mostNamed).join(", ")}`;
+    const message = `nothing is held of ${JSON.stringify(target)}, ${others}`;
     return reply.code(404).send(refusal(new SluiceError("ERR_NOT_HELD", message, { details: { held } })));
   });
   await rm(socketPath, { force: true });

@@ -36,6 +36,8 @@ export interface BeliefOptions<T> {
   readonly onValue: (value: T, answer: AnswerNote) => void;
   /** Freshness changed without a new value: stale with a reason, or (undefined) fresh again. */
   readonly onFreshness: (reason: string | undefined) => void;
+  /** The index went back: the catalog is another one than before, or an older state of it. */
+  readonly onWentBack?: () => void;
 }
 
 export interface AnswerNote {
@@ -182,6 +184,7 @@ export class Belief<T> {
     }
     this.lost = false;
     this.seen = 0n;
+    this.options.onWentBack?.();
     return "anew";
   }
 

@@ -3,13 +3,13 @@ import type { Clock } from "../support/clock.ts";
 import { SluiceError } from "../support/errors.ts";
 import type { Logger } from "../support/logger.ts";
 import { learnAgentFacts } from "./agent-facts.ts";
-import type { WatchStatus } from "./blocking-query.ts";
 import { type Budget, reportBeyond, shareConnections } from "./budget.ts";
+import type { CatalogStatus } from "./catalog-status.ts";
 import { ConsulClient } from "./consul-client.ts";
 import { untilItMayGo } from "./leaving-name.ts";
 import { ListWatch } from "./list-watch.ts";
 import { Publisher, type SnapshotParts } from "./publisher.ts";
-import { type Outage, Pulse } from "./pulse.ts";
+import { Pulse } from "./pulse.ts";
 import { type Expose, selectNames } from "./selection.ts";
 import { serviceKeyString } from "./service-key.ts";
 import type { ServiceWatch } from "./service-watch.ts";
@@ -26,23 +26,6 @@ export interface ConsulCatalogOptions {
   readonly logger: Logger;
   /** Source of randomness in [0, 1), for tests. */
   readonly random?: () => number;
-}
-
-export interface CatalogStatus {
-  /** Whether the list and every selected service have answered once. */
-  readonly ready: boolean;
-  /** Absent until it is learned. */
-  readonly datacenter?: string;
-  /** Since when Consul as a whole does not answer, or not rightly, and what is wrong; left out: it answers. */
-  readonly outage?: Outage;
-  /** The lists first, then the services in the order of their names. */
-  readonly watches: readonly WatchStatus[];
-  /** Most watches that connections are allowed for. */
-  readonly budget: number;
-  /** Names of the watches without an answer. */
-  readonly waitingFor: readonly string[];
-  /** Selected services that are not watched, because the budget is used up. */
-  readonly beyondBudget: readonly string[];
 }
 
 /**
@@ -89,6 +72,9 @@ export class ConsulCatalog {
       random,
       onChange: (answeredAt) => this.select(answeredAt),
       onRecovery: () => this.wake(),
+      onWentBack: () => {
+        for (const { watch } of this.watched.entries()) watch.renew();
+      },
     });
     this.witnesses = new Witnesses({ client: this.client, clock, logger });
     this.watched = new WatchedServices({

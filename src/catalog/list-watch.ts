@@ -34,6 +34,11 @@ export interface ListWatchOptions {
   readonly onChange: (answeredAt: number) => void;
   /** The first answer after failures. */
   readonly onRecovery: () => void;
+  /**
+   * The index of the list went back, which it does at once when a snapshot is restored. A service's streaming view is
+   * restored too, and yet holds its question until an index comes that is beyond the old one, or the time is up.
+   */
+  readonly onWentBack: () => void;
 }
 
 /**
@@ -65,6 +70,7 @@ export class ListWatch {
       ...common,
       name: listName,
       request: listRequest,
+      onWentBack: options.onWentBack,
       scout: true,
       parse: readList,
       same: sameList,

@@ -1,8 +1,18 @@
 import type { CatalogService, Instance } from "../catalog/types.ts";
 
-/** Names an instance that was lost: its service, node, id and place. The same id at another place is another one. */
+const keys = new WeakMap<Instance, string>();
+
+/**
+ * Names an instance that was lost: its service, node, id and place. The same id at another place is another one.
+ * Made once per instance, which is one of this service and no other.
+ */
 export function holdKey(service: string, instance: Instance): string {
-  return JSON.stringify([service, instance.node, instance.id, instance.address, instance.port]);
+  let key = keys.get(instance);
+  if (key === undefined) {
+    key = JSON.stringify([service, instance.node, instance.id, instance.address, instance.port]);
+    keys.set(instance, key);
+  }
+  return key;
 }
 
 /** Whether the catalog lets it take requests. */

@@ -22,21 +22,20 @@ export interface DriftInput {
   readonly leaving: ReadonlyMap<ServerPath, LeavingServer>;
 }
 
-/** How the servers differ from what is believed of them. */
+/**
+ * How the servers differ from what is believed of them, as far as that can be set right at run time; the rest is a reason
+ * for a reload, which names it.
+ */
 export function serverDrift({ believed, observed, capabilities, leaving }: DriftInput): readonly Drift[] {
   const plan = planChanges({ current: believed, wanted: believed, capabilities, leaving, observed });
-  const servers = plan.operations.flatMap((operation): readonly Drift[] => {
+  return plan.operations.flatMap((operation): readonly Drift[] => {
+    // The same map on both sides.
     if (operation.kind === "replace-map") return [];
     const { backend, server } = operation;
     const row = observed.get(backend)?.find(({ name }) => name === server);
-    return [{ subject: `${backend}/${server}`, ...wordsOf(operation, row, believed) }];
+    const { found, expected } = wordsOf(operation, row, believed);
+    return [{ subject: `${backend}/${server}`, found, expected }];
   });
-  const rest = (plan.reload ?? []).map(({ subject, sentence }) => ({
-    subject,
-    found: sentence,
-    expected: "as in the file",
-  }));
-  return [...servers, ...rest];
 }
 
 /** How the entries of maps differ. */
@@ -77,22 +76,19 @@ function wordsOf(
   row: ObservedServer | undefined,
   { config }: Desired,
 ): Pick<Drift, "found" | "expected"> {
-  const state = row?.maintenance === true ? "maintenance" : row?.drain === true ? "drain" : "ready";
-  switch (operation.kind) {
-    case "add-server":
-      return { found: "not there", expected: `${operation.address}:${operation.port} weight ${operation.weight}` };
-    case "set-weight":
-      return { found: `weight ${row?.weight}`, expected: `weight ${operation.weight}` };
-    case "set-state":
-      return { found: state, expected: operation.state };
-    case "revive-server":
-      return { found: state, expected: "ready" };
-    case "retire-server": {
-      const line = serverLineOf(config, operation.backend, operation.server);
-      const expected = line === undefined ? "not there" : `${line.address}:${line.port}`;
-      return { found: `${row?.address}:${row?.port}`, expected };
-    }
+  if (operation.kind === "add-server") {
+    return { found: "not there", expected: `${operation.address}:${operation.port} weight ${operation.weight}` };
   }
+  if (operation.kind === "set-weight") {
+    return { found: `weight ${row?.weight}`, expected: `weight ${operation.weight}` };
+  }
+  if (operation.kind === "retire-server") {
+    const line = serverLineOf(config, operation.backend, operation.server);
+    const expected = line === undefined ? "not there" : `${line.address}:${line.port}`;
+    return { found: `${row?.address}:${row?.port}`, expected };
+  }
+  const found = row?.maintenance === true ? "maintenance" : row?.drain === true ? "drain" : "ready";
+  return { found, expected: operation.kind === "set-state" ? operation.state : "ready" };
 }
 
 /** The values of each key in their order. */

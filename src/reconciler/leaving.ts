@@ -30,6 +30,8 @@ export interface LeavingParts {
 export class LeavingServers {
   private waitMs = firstWaitMs;
   private cancelTimer: (() => void) | undefined;
+  /** When each began to leave, in monotonic ms: a wall clock that is set shortens nobody's time. */
+  private readonly begun = new Map<ServerPath, { readonly since: number; readonly at: number }>();
   /** What HAProxy answered where it will not delete a server, to say so and to wonder once. */
   private readonly refusals = new Map<ServerPath, string>();
   private readonly parts: LeavingParts;
@@ -67,17 +69,19 @@ export class LeavingServers {
         await mutex.run(() => this.tryDelete(path));
       }
     }
-    for (const path of this.refusals.keys()) if (!state.leaving.has(path)) this.refusals.delete(path);
+    for (const known of [this.refusals, this.begun]) {
+      for (const path of known.keys()) if (!state.leaving.has(path)) known.delete(path);
+    }
     if (state.leaving.size === 0) return;
     this.waitMs = Math.min(longestWaitMs, this.waitMs * 2);
     this.schedule();
   }
 
   private async tryDelete(path: ServerPath): Promise<void> {
-    const { state, runtime, clock, events } = this.parts;
+    const { state, runtime, events } = this.parts;
     const server = state.leaving.get(path);
     if (server === undefined || !state.believed) return;
-    const leftMs = clock.wall() - server.since;
+    const leftMs = this.leftMs(path, server.since);
     const overdue = leftMs >= this.parts.drainTimeoutMs();
     try {
       const result = await runtime.deleteServer(server.backend, server.server, overdue);
@@ -105,5 +109,15 @@ export class LeavingServers {
       // The socket does not answer: the pass that reads back finds out why, this server just waits.
       this.parts.onSurprise("deletion-failed");
     }
+  }
+
+  /** How long ago it left. The wall clock is asked once for each: it may have left in the life of another operator. */
+  private leftMs(path: ServerPath, since: number): number {
+    const { clock } = this.parts;
+    const known = this.begun.get(path);
+    if (known?.since === since) return clock.now() - known.at;
+    const leftMs = Math.max(0, clock.wall() - since);
+    this.begun.set(path, { since, at: clock.now() - leftMs });
+    return leftMs;
   }
 }

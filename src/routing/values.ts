@@ -43,6 +43,7 @@ export function carriedValues(instance: Instance): Values {
 
 function problemOf(value: string): string | undefined {
   if (value.length > longest) return `is ${value.length} characters long, ${longest} can be carried`;
+  if (!value.isWellFormed()) return "has half a character";
   // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what is looked for
   return /[\x00-\x1f\x7f\u2028\u2029]/.test(value) ? "has a control character" : undefined;
 }

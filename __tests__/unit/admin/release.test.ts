@@ -40,7 +40,7 @@ test("a service, or one instance of it", async () => {
 test("of which nothing is held: the error names what is", async () => {
   await expect(release({ service: "api" })).rejects.toMatchObject({
     code: "ERR_NOT_HELD",
-    message: 'nothing is held of "api"; held: web/n1/web-1, web/n2/web-2',
+    message: 'nothing is held of "api", only web/n1/web-1, web/n2/web-2',
     details: { held: ["web/n1/web-1", "web/n2/web-2"] },
   });
 });

@@ -204,6 +204,24 @@ describe("a token that has gone blind", () => {
   });
 });
 
+test("a catalog that was restored is read anew, though the views of its services hold their questions", async () => {
+  consul.set("a", [healthEntry("a", "a1"), healthEntry("a", "a2")]);
+  await start();
+  await eventually(() => consul.fake.asked(health("a")).some(({ query }) => query["index"] !== undefined));
+  // The old index is beyond all that the restored catalog has: who waits for more than that waits on.
+  const restored = [healthEntry("a", "a1"), healthEntry("a", "a3")];
+  consul.override(health("a"), ({ query }) =>
+    query["index"] === undefined ? { index: 4, body: restored } : undefined,
+  );
+  consul.override("/v1/catalog/services", ({ query }) =>
+    query["filter"] === undefined && Number(query["index"] ?? 0) !== 4
+      ? { index: 4, body: { consul: [], a: ["haproxy.enable=true"] } }
+      : undefined,
+  );
+  await eventually(() => ids("a")?.join() === "a1,a2,a3");
+  expect(service("a")?.freshness.reason).toMatch(/lost or restored/);
+});
+
 describe("a Consul that falls silent", () => {
   test("makes all stale with since when, and all is asked anew when it answers again", async () => {
     const names = Array.from({ length: 30 }, (_name, index) => `s${index}`);

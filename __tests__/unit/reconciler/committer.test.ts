@@ -37,6 +37,17 @@ describe("the file", () => {
     expect(world.store.state.generation).toBe(2);
   });
 
+  test("is behind until it is written, also while that is under way", async () => {
+    await serving();
+    const release = world.haproxy.hold("validate");
+    await world.publish({ web: [a, b] });
+    await world.advance(300);
+    expect(world.reconciler.status().fileLagMs).toBe(300);
+    release();
+    await world.advance(0);
+    expect(world.reconciler.status().fileLagMs).toBeUndefined();
+  });
+
   test("is written once for changes in close succession, at the latest 400 ms behind the first", async () => {
     await serving();
     for (let weight = 2; weight <= 13; weight += 1) {

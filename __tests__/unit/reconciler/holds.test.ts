@@ -239,6 +239,19 @@ test("a wall clock that leaps ahead by days does not end a hold, and time goes o
   expect(world.haproxy.serving("web")).toEqual({});
 });
 
+test("of many that are held, and let go, at once the first are said one by one, and how many more", async () => {
+  world = new World();
+  await world.start();
+  await world.publish({ web: [...Array(25).keys()].map((at) => ({ id: `w${at}`, port: 9_000 + at })) });
+  await world.advance(2_000);
+  await world.publish({});
+  expect(world.reconciler.status().holds).toHaveLength(25);
+  expect(world.eventsOf("held").map(({ data }) => data["more"])).toEqual([...Array(20).fill(undefined), 5]);
+  expect(world.reconciler.release("web").released).toBe(25);
+  await world.advance(0);
+  expect(world.eventsOf("released").map(({ data }) => data["more"])).toEqual([...Array(20).fill(undefined), 5]);
+});
+
 /** How many instances each service has in the last good snapshot on the disk. */
 const kept = () => [...(world.store.accepted?.services.values() ?? [])].map(({ instances }) => instances.length);
 

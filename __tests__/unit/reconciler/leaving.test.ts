@@ -54,6 +54,37 @@ describe("leaving servers", () => {
     expect(world.eventsOf("server-deleted").at(-1)?.message).toContain("drainTimeout");
   });
 
+  for (const [direction, days] of [
+    ["ahead", 2],
+    ["back", -2],
+  ] as const) {
+    test(`get their full time, and no more, where the wall clock is set ${direction}`, async () => {
+      await serving({ settings: { haproxy: { drainTimeout: "10s" } } });
+      world.haproxy.busy.add(`web/${A}`);
+      await world.publish({ web: [b] });
+      await world.advance(3_000);
+      world.clock.wallOffset += days * 86_400_000;
+      await world.advance(6_000);
+      expect(deletions()).not.toContain(`delete web/${A} by force`);
+      await world.advance(3_000);
+      expect(deletions()).toContain(`delete web/${A} by force`);
+    });
+  }
+
+  test("that left before the operator was started again keep the time that has passed", async () => {
+    await serving({ settings: { haproxy: { drainTimeout: "10s" } } });
+    world.haproxy.busy.add(`web/${A}`);
+    await world.publish({ web: [b] });
+    await world.advance(6_000);
+    await world.stop();
+    await world.startAgain();
+    await world.publish({ web: [b] });
+    await world.advance(3_000);
+    expect(deletions()).not.toContain(`delete web/${A} by force`);
+    await world.advance(3_000);
+    expect(deletions()).toContain(`delete web/${A} by force`);
+  });
+
   test("that come back are made ready again", async () => {
     await serving();
     world.haproxy.busy.add(`web/${A}`);

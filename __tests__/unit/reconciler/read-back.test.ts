@@ -1,5 +1,5 @@
 import { afterEach, describe, expect, test } from "@jest/globals";
-import { World, type WorldOptions } from "../../support/reconciler-world.ts";
+import { hostsMap, World, type WorldOptions } from "../../support/reconciler-world.ts";
 
 let world: World;
 afterEach(() => world.stop());
@@ -49,18 +49,81 @@ describe("somebody else's hand", () => {
   });
 
   test.each([
-    ["a weight", { weight: 7 }, `weight web/${A} 1`],
-    ["maintenance", { maintenance: true }, `state web/${A} ready`],
-    ["drain", { drain: true }, `state web/${A} ready`],
-    ["a deletion", "delete", `add web/${A} weight 1`],
-  ] as const)("%s is noticed at the resync and repaired", async (_, change, repair) => {
+    ["a weight", { weight: 7 }, `weight web/${A} 1`, "weight 7, should be weight 1"],
+    ["maintenance", { maintenance: true }, `state web/${A} ready`, "maintenance, should be ready"],
+    ["drain", { drain: true }, `state web/${A} ready`, "drain, should be ready"],
+    ["a deletion", "delete", `add web/${A} weight 1`, "not there, should be 10.0.0.1:8001 weight 1"],
+  ] as const)("%s is noticed at the resync, said and repaired", async (_, change, repair, words) => {
     await serving({ settings: { resync: "10s" } });
     world.haproxy.drift("web", A, change);
     await world.advance(10_000);
     expect(world.asked()).toEqual([`apply ${repair}`]);
     expect(world.haproxy.serving("web")).toEqual({ [A]: 1 });
+    expect(world.eventsOf("drift").map(({ message }) => message)).toEqual([
+      `changed by somebody else, set again: web/${A}: ${words}`,
+    ]);
     await world.advance(1_000);
     expect(world.asked()).toEqual([]);
+    await world.advance(20_000);
+    expect(world.eventsOf("drift")).toHaveLength(1);
+  });
+
+  test("a server that somebody else added is said and taken out", async () => {
+    await serving({ settings: { resync: "10s" } });
+    world.haproxy.addByHand("web", "stranger", { address: "10.6.6.6", port: 80 });
+    await world.advance(12_000);
+    expect(world.eventsOf("drift").map(({ message }) => message)).toEqual([
+      "changed by somebody else, set again: web/stranger: 10.6.6.6:80, should be not there",
+    ]);
+    expect(world.asked()).toEqual(["apply retire web/stranger", "delete web/stranger"]);
+  });
+
+  test("entries of a map are said by key and set again", async () => {
+    await serving({ settings: { resync: "10s" } });
+    world.haproxy.setMap(hostsMap, [
+      { key: "web.service.local", value: "elsewhere" },
+      { key: "more.service.local", value: "web" },
+    ]);
+    await world.advance(10_000);
+    expect(world.asked()).toEqual(["apply map hosts.map [web.service.local]"]);
+    expect(world.eventsOf("drift")[0]?.data["drift"]).toEqual([
+      { subject: `${hostsMap} more.service.local`, found: '"web"', expected: "not there" },
+      { subject: `${hostsMap} web.service.local`, found: '"elsewhere"', expected: '"web"' },
+    ]);
+  });
+
+  test("a server that was sent elsewhere is made anew without a reload where others serve", async () => {
+    await serving({ settings: { resync: "10s" } });
+    await world.publish({ web: [a, b] });
+    await world.advance(1_000);
+    world.asked();
+    world.haproxy.drift("web", A, { address: "10.6.6.6" });
+    world.haproxy.busy.add(`web/${A}`);
+    await world.advance(9_000);
+    expect(world.haproxy.serving("web")).toEqual({ [B]: 1 });
+    // Whatever comes meanwhile: it is not let in again as it is.
+    await world.publish({ web: [a, b, c] });
+    await world.advance(1_000);
+    expect(world.haproxy.serving("web")).toEqual({ [B]: 1, [C]: 1 });
+    world.haproxy.busy.clear();
+    await world.advance(2_000);
+    expect(world.haproxy.serving("web")).toEqual({ [A]: 1, [B]: 1, [C]: 1 });
+    expect(world.haproxy.addressOf("web", A)).toBe("10.0.0.1");
+    expect(world.asked()).not.toContain("reload");
+    expect(world.eventsOf("drift").map(({ message }) => message)).toEqual([
+      `changed by somebody else, set again: web/${A}: 10.6.6.6:8001, should be 10.0.0.1:8001`,
+    ]);
+    await world.advance(20_000);
+    expect(world.fileServers()).toEqual({ web: { [A]: 1, [B]: 1, [C]: 1 } });
+  });
+
+  test("one that was sent elsewhere and is the only one that serves is for a reload", async () => {
+    await serving({ settings: { resync: "10s" } });
+    world.haproxy.drift("web", A, { address: "10.6.6.6" });
+    await world.advance(10_000);
+    expect(reloads()).toBe(1);
+    expect(world.haproxy.serving("web")).toEqual({ [A]: 1 });
+    expect(world.haproxy.addressOf("web", A)).toBe("10.0.0.1");
   });
 
   test("is noticed at the verification of another change of that backend", async () => {
@@ -92,7 +155,7 @@ describe("somebody else's hand", () => {
     await world.publish({ web: [a, b, ...many] });
     await world.advance(2_000);
     const [drift] = world.eventsOf("drift");
-    expect(drift?.data["operations"]).toHaveLength(20);
+    expect(drift?.data["drift"]).toHaveLength(20);
     expect(drift?.data["count"]).toBe(30);
   });
 

@@ -35,6 +35,16 @@ describe("values of an instance", () => {
     expect(values.problems.join("")).not.toContain(long);
   });
 
+  test("with half a character, which no filter could write, cost themselves only and are named", () => {
+    const values = carriedValues(withValues(["good", "\ud800", "\u{1f480}"], { bad: "a\udc80", good: "1" }));
+    expect(values.tags).toEqual(["good", "\u{1f480}"]);
+    expect(values.meta).toEqual({ good: "1" });
+    expect(values.problems).toEqual([
+      'tag "\\ud800" has half a character; register it without',
+      'meta "bad" = "a\\udc80" has half a character; register it without',
+    ]);
+  });
+
   test("under a key that Consul does not allow, or no object can have, are left out", () => {
     const { meta, problems } = carriedValues(
       withValues(

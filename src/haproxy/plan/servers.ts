@@ -14,6 +14,8 @@ interface RunningServer {
   readonly weight: number;
   readonly maintenance: boolean;
   readonly drain: boolean;
+  /** srv_op_state, 0 for one that is down; undefined where it was not read back. */
+  readonly operational?: number;
   /** Undefined where only a read-back knows of it. */
   readonly line: ServerLine | undefined;
 }
@@ -49,6 +51,7 @@ class BackendPlanner {
   private readonly pair: BackendPair;
   private readonly backend: string;
   private knownBalance: Balance | undefined;
+  private running: ReadonlyMap<string, RunningServer> = new Map();
   /** Servers that differ in nothing but what `default-server` says. */
   private otherDefaults = 0;
 
@@ -60,6 +63,7 @@ class BackendPlanner {
   plan(): ServerChanges {
     const { current, wanted, leaving, observed } = this.pair;
     const running = new Map(runningServers(current, observed).map((server) => [server.name, server]));
+    this.running = running;
     const wantedServers = serverLines(wanted);
     for (const server of wantedServers) {
       const left = leaving.get(`${this.backend}/${server.name}`);
@@ -106,6 +110,8 @@ class BackendPlanner {
   }
 
   private revive(server: ServerLine, left: LeavingServer, now: RunningServer | undefined): void {
+    // Sent elsewhere by somebody, and on its way out for that: it is made anew once it is gone.
+    if (left.address !== "" && now?.line !== undefined && isDisplaced(left, now.line, server)) return;
     const words = allWords(server);
     const place = left.address === "" ? now : left;
     const samePlace = place === undefined || (place.address === server.address && place.port === server.port);
@@ -137,6 +143,12 @@ class BackendPlanner {
       return;
     }
     if (now.address !== server.address || now.port !== server.port) {
+      const displaced = now.line !== undefined && isDisplaced(now, now.line, server);
+      if (displaced && this.addObstacle(server) === undefined && this.anotherServes(server)) {
+        this.operations.push({ kind: "retire-server", ...at });
+        this.say(`${server.name} was sent to ${now.address}:${now.port}; it is made anew`);
+        return;
+      }
       this.refuse(
         "server-options-changed",
         `server ${server.name} moves from ${now.address}:${now.port} to ${server.address}:${server.port} under one name`,
@@ -165,6 +177,16 @@ class BackendPlanner {
       this.operations.push({ kind: "set-state", ...at, state });
       this.say(`${server.name} state → ${state}`);
     }
+  }
+
+  /** Whether requests have somewhere to go while this one is made anew. */
+  private anotherServes(one: ServerLine): boolean {
+    return serverLines(this.pair.wanted).some((other) => {
+      const now = this.running.get(other.name);
+      if (other.name === one.name || now === undefined || other.weight === 0 || now.weight === 0) return false;
+      const inPlace = now.address === other.address && now.port === other.port;
+      return inPlace && !now.maintenance && !now.drain && now.operational !== 0;
+    });
   }
 
   private compareWords(server: ServerLine, line: ServerLine): void {
@@ -223,6 +245,17 @@ class BackendPlanner {
   private say(sentence: string): void {
     this.changes.push({ subject: this.backend, sentence });
   }
+}
+
+interface Place {
+  readonly address: string;
+  readonly port: number;
+}
+
+/** Whether a server is not where both its own line and the wanted one have it. */
+function isDisplaced(found: Place, line: Place, wanted: Place): boolean {
+  const same = (a: Place, b: Place) => a.address === b.address && a.port === b.port;
+  return same(line, wanted) && !same(found, wanted);
 }
 
 interface Obstacle {

@@ -13,6 +13,9 @@ interface Case {
 
 const a = "backend web\n server a 10.0.0.1:80\n";
 
+const two = `${a} server b 10.0.0.2:80\n`;
+const inPlace = (name: string) => observed("web", name, { address: "10.0.0.2" });
+
 function plan({ before = a, after = before, observed: rows, leaving = [] }: Case): readonly string[] {
   const texts = new Texts();
   return planText(
@@ -48,6 +51,28 @@ describe("against what was read back", () => {
       "another address is for a reload",
       { observed: [observed("web", "a", { address: "10.6.6.6" })] },
       ["! server-options-changed: backend web server a moves from 10.6.6.6:80 to 10.0.0.1:80 under one name"],
+    ],
+    [
+      "another address, where others serve: it is made anew",
+      { before: two, observed: [observed("web", "a", { address: "10.6.6.6" }), inPlace("b")] },
+      ["retire web/a"],
+    ],
+    [
+      "another address, where the others do not serve, is for a reload",
+      {
+        before: two,
+        observed: [observed("web", "a", { address: "10.6.6.6" }), { ...inPlace("b"), operational: 0 }],
+      },
+      ["! server-options-changed: backend web server a moves from 10.6.6.6:80 to 10.0.0.1:80 under one name"],
+    ],
+    [
+      "one that was sent elsewhere and is on its way out is waited for",
+      {
+        before: two,
+        observed: [observed("web", "a", { address: "10.6.6.6", maintenance: true }), inPlace("b")],
+        leaving: [leavingServer("web", "a", { address: "10.6.6.6" })],
+      },
+      [],
     ],
     [
       "what was read back counts, not what was believed",
