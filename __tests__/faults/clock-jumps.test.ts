@@ -1,5 +1,3 @@
-import { createServer } from "node:http";
-import type { AddressInfo } from "node:net";
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterEach, beforeEach, expect, jest, test } from "@jest/globals";
 import { failuresByKind, reportLoad } from "../support/fault-report.ts";
@@ -28,7 +26,8 @@ for (const [title, days] of [
 ] as const) {
   test(`the wall clock is set ${title}: nothing held is let go, nothing remembered forgotten, nobody cut short`, async () => {
     const [held, gone] = [await scene.instance("held-1"), await scene.instance("gone-1")];
-    const slow = [await slowInstance("slow-1"), await slowInstance("slow-2"), await slowInstance("slow-3")];
+    const slow: WebInstance[] = [];
+    for (const name of ["slow-1", "slow-2", "slow-3"]) slow.push(await scene.instance(name, slowMs));
     await world.node.change({
       join: [["kept", held], ["empty", gone], ...slow.map((one) => ["slow", one] as const)],
     });
@@ -71,21 +70,4 @@ for (const [title, days] of [
     expect(failuresByKind(report)).toBe("");
     reportLoad(`wall clock set ${title}`, report);
   });
-}
-
-/** One that takes its time. */
-async function slowInstance(name: string): Promise<WebInstance> {
-  const server = createServer((_request, response) => {
-    setTimeout(() => response.end(name), slowMs);
-  });
-  await new Promise<void>((resolve) => {
-    server.listen(0, "127.0.0.1", resolve);
-  });
-  const stop = () =>
-    new Promise<void>((resolve) => {
-      server.close(() => resolve());
-      server.closeAllConnections();
-    });
-  scene.defer(stop);
-  return { name, port: (server.address() as AddressInfo).port, answered: () => 0, stop };
 }

@@ -39,7 +39,7 @@ test.each(broken)(
     world.load();
     await proxy.become(mode);
     const brokenAt = performance.now();
-    await world.allStale(reason);
+    await world.outage(reason);
     await world.join(consul, "web", "web-late");
     const gone = world.members.find(({ web }) => web.name === "web-4");
     await consul.deregister("web-4");

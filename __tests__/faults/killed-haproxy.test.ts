@@ -54,7 +54,7 @@ for (const who of ["master", "worker"] as const) {
     }
 
     test("while a server is leaving", () =>
-      orderedIn({ point: "server-leaving", who }, () => world.node.change({ leave: world.web.slice(0, 1) })));
+      orderedIn({ point: "server-leaving", who }, async () => void (await world.busyOneLeaves())));
   });
 }
 

@@ -36,7 +36,9 @@ test("whatever happens, what runs, the file and the catalog come to say the same
   const world = await ModelWorld.start(scene, consul, home, path.join(template, "frontend-http.njk"));
   await world.begin();
   await world.take({ kind: "template", pauseMs: 0 });
-  await world.settle();
+  await world.settle(60_000).catch((thrown) => {
+    throw new Error(`${thrown}\n${world.lastWords()}`);
+  });
 
   const started = performance.now();
   let count = 0;
@@ -56,11 +58,7 @@ test("whatever happens, what runs, the file and the catalog come to say the same
         throw new Error(`${failures.length} requests failed that had to succeed:\n${shown.join("\n")}`);
       }
     } catch (thrown) {
-      const tail = world
-        .lines()
-        .slice(-100)
-        .map(({ time, level, msg }) => `${time} ${level} ${msg}`);
-      const told = [`sequence ${count} of seed ${seed}: ${thrown}`, ...taken, "", ...tail];
+      const told = [`sequence ${count} of seed ${seed}: ${thrown}`, ...taken, "", world.lastWords()];
       throw new Error(told.join("\n"), { cause: thrown });
     }
     const defects = world.lines().filter(({ level, code }) => level === "error" && code === "ERR_INTERNAL");

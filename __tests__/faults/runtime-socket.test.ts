@@ -1,8 +1,8 @@
 import path from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterEach, beforeEach, expect, jest, test } from "@jest/globals";
-import type { ConsulAgent } from "../support/consul-agent.ts";
 import { failuresByKind, reportLoad } from "../support/fault-report.ts";
+import type { Load } from "../support/load.ts";
 import {
   eventually,
   masterCommand,
@@ -19,8 +19,6 @@ import { registration, type WebInstance } from "../support/web-instance.ts";
 jest.setTimeout(180_000);
 
 const headers = { host: "web.service.local" };
-/** A process goes on answering for this long after it has left the catalog. */
-const drainMs = 2_000;
 
 let scene: Scene;
 beforeEach(() => {
@@ -38,8 +36,9 @@ test.each<readonly [SocketFault, number]>([
   "answers of the socket go wrong (%s): what came of a command is found out, nothing is assumed",
   async (fault, forMs) => {
     const world = await begin();
-    const { home, sluice, load } = world;
+    const { home, sluice } = world;
     const proxy = await throughProxy(home);
+    const load = await underLoad(home);
     const before = sluice.lines().length;
     proxy.fault = fault;
     const began = performance.now();
@@ -70,7 +69,8 @@ test.each<readonly [SocketFault, number]>([
 
 test("somebody else reloads again and again, by the master's socket and by a signal, while servers come and go", async () => {
   const world = await begin();
-  const { home, sluice, load } = world;
+  const { home, sluice } = world;
+  const load = await underLoad(home);
   const before = sluice.lines().length;
   const master = await masterPid(home);
   const workers = new Set<number>();
@@ -98,7 +98,8 @@ test("somebody else reloads again and again, by the master's socket and by a sig
 
 test("somebody else adds the server that is to be added, and deletes the one that is to be deleted", async () => {
   const world = await begin();
-  const { consul, home, sluice, load } = world;
+  const { consul, home, sluice } = world;
+  const load = await underLoad(home);
   const before = sluice.lines().length;
   const instance = await scene.instance("twin");
   const name = `twin_127.0.0.1:${instance.port}`;
@@ -134,7 +135,7 @@ test("somebody else adds the server that is to be added, and deletes the one tha
   expect(countEvents(sluice, "reloaded", before)).toBe(0);
 });
 
-/** Four instances of `web`, an operator that looks at everything each 2 s, and sixteen clients. */
+/** Four instances of `web`, and an operator that looks at everything each 2 s. */
 async function begin() {
   const consul = await scene.consul();
   const home = await scene.home(consul.address, { resync: "2s" });
@@ -144,23 +145,20 @@ async function begin() {
   await answers(home, headers.host);
   const settled = () => settledOn(home, instances);
   await settled();
-  const load = scene.load({ port: home.httpPort, keepAlive: 8, oneShot: 8, headers });
-  await sleep(500);
-  const ends: Promise<void>[] = [];
-  scene.defer(() => Promise.all(ends));
   const replaceOne = async (name: string) => {
     instances.push(await scene.join(consul, "web", name));
     const old = instances.shift();
     if (old === undefined) throw new Error("there is no instance");
-    await leave(consul, old, ends);
+    // It goes on answering until the test ends: as long as the socket is broken nobody can tell HAProxy.
+    await consul.deregister(old.name);
   };
-  return { consul, home, sluice, instances, settled, load, replaceOne };
+  return { consul, home, sluice, instances, settled, replaceOne };
 }
 
-async function leave(consul: ConsulAgent, instance: WebInstance, ends: Promise<void>[]): Promise<void> {
-  await consul.deregister(instance.name);
-  // As long as the socket is broken nobody can tell HAProxy: it ends when the test does.
-  ends.push(sleep(drainMs));
+async function underLoad(home: SluiceHome): Promise<Load> {
+  const load = scene.load({ port: home.httpPort, keepAlive: 8, oneShot: 8, headers });
+  await sleep(500);
+  return load;
 }
 
 /** Waits until process and file have these instances and no other, and the operator believes it. */
@@ -178,7 +176,10 @@ async function settledOn(home: SluiceHome, instances: readonly WebInstance[]): P
   await eventually("and it is known", async () => (await statusNow(home)).reconciler.haproxy.believed, 60_000);
 }
 
-/** Puts a proxy in the place of the runtime socket, and has the operator come through it. */
+/**
+ * Puts a proxy in the place of the runtime socket, and has the operator come through it. Not under load: what HAProxy
+ * calls a session has an address for a name, which may be a client's a moment later.
+ */
 async function throughProxy(home: SluiceHome): Promise<SocketProxy> {
   const socket = path.join(home.state, "sockets", "runtime.sock");
   const proxy = await proxySocket(socket);

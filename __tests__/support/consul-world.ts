@@ -131,16 +131,27 @@ export class ConsulWorld {
     );
   }
 
-  /** Waits until every watch is stale, with since when and why, and Consul as a whole is said to be away. */
+  /** Waits until every watch is stale, with since when, and one at least for this reason. */
   allStale(reason: RegExp, timeoutMs?: number): Promise<OperatorStatus["catalog"]> {
     return this.catalogSays(
       `all is stale: ${reason}`,
-      ({ stale, watches, outage }) =>
-        outage !== undefined &&
+      ({ stale, watches }) =>
         stale.length === watches &&
-        stale.every((one) => reason.test(one.reason) && Date.parse(one.since) > 0),
+        stale.every(({ since }) => Date.parse(since) > 0) &&
+        stale.some((one) => reason.test(one.reason)),
       timeoutMs,
     );
+  }
+
+  /** Waits until Consul as a whole is said to be away or wrong, and every watch is stale. */
+  async outage(reason: RegExp, timeoutMs?: number): Promise<{ readonly since: string; readonly reason: string }> {
+    const { outage } = await this.catalogSays(
+      `an outage: ${reason}`,
+      ({ outage: said, stale, watches }) => said !== undefined && reason.test(said.reason) && stale.length === watches,
+      timeoutMs,
+    );
+    if (outage === undefined) throw new Error("no outage");
+    return outage;
   }
 
   /** Ends the load and prints its line. */

@@ -9,7 +9,7 @@ import type { KillOrder } from "./kill-points.ts";
 import type { Load } from "./load.ts";
 import { OutsideNode } from "./outside-node.ts";
 import { eventually, type RunningSluice, runProgram, type SluiceHome } from "./sluice.ts";
-import { answers, mapInFile, mapRunning, type Scene, serversInFile, serversRunning, statusNow } from "./system.ts";
+import { answers, ask, mapInFile, mapRunning, type Scene, serversInFile, serversRunning, statusNow } from "./system.ts";
 import type { WebInstance } from "./web-instance.ts";
 
 const program = fileURLToPath(new URL("./faulty-main.ts", import.meta.url));
@@ -65,6 +65,28 @@ export class FaultWorld {
     const started = this.sluice;
     this.scene.defer(() => started.end());
     return started;
+  }
+
+  /**
+   * A server of another service, `slow`, leaves while a request is under way on it, which takes 3 s.
+   *
+   * @returns what answered that request and its like, once all are answered
+   */
+  async busyOneLeaves(): Promise<() => Promise<readonly string[]>> {
+    const slow: WebInstance[] = [];
+    for (const name of ["slow-1", "slow-2"]) slow.push(await this.scene.instance(name, 3_000));
+    await this.node.change({ join: slow.map((one) => ["slow", one] as const) });
+    await eventually("the service has its route", async () =>
+      (await mapRunning(this.home, "hosts.map")).includes("slow.service.local slow"),
+    );
+    // Several for each, so that some are under way at the one that leaves.
+    const asked = [1, 2, 3, 4].map(() => ask(this.home.httpPort, { host: "slow.service.local" }));
+    const bodies = Promise.all(asked).then((found) => found.map(({ body }) => body));
+    // Whoever waits for it gets the error.
+    bodies.catch(() => undefined);
+    await eventually("each has been asked", () => slow.every((one) => one.answered() > 0));
+    await this.node.change({ leave: slow.slice(0, 1) });
+    return () => bodies;
   }
 
   /** From now on: what reaches the point first carries it out. */

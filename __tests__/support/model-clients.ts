@@ -4,7 +4,7 @@ import { systemErrorCode } from "../../src/support/errors.ts";
 import { type ModelService, servingNames } from "./model-services.ts";
 import { pickOf } from "./model-steps.ts";
 import type { SluiceHome } from "./sluice.ts";
-import { ask, serversInFile } from "./system.ts";
+import { ask, mapInFile, serversInFile } from "./system.ts";
 
 export interface Failure {
   readonly service: string;
@@ -18,7 +18,7 @@ const quietMs = 300;
 
 /**
  * Requests on all services all the while, one client with a connection it keeps beside one without. From when on those of
- * a service have to succeed: see `followFile`. Until when: a step takes its last serving instance away, or HAProxy is
+ * a service have to succeed: see `followFiles`. Until when: a step takes its last serving instance away, or HAProxy is
  * killed.
  */
 export class ModelClients {
@@ -31,15 +31,15 @@ export class ModelClients {
   private readonly home: SluiceHome;
   private readonly services: () => readonly ModelService[];
   private readonly loops: Promise<void>[];
-  /** The servers with a weight that the live file has. */
-  private inFile = "";
+  /** The servers with a weight that the live file has, and the routes of the map file. */
+  private inFiles = "";
   private stopped = false;
 
   constructor(home: SluiceHome, services: () => readonly ModelService[]) {
     this.home = home;
     this.services = services;
     this.loops = [...Array(clients).keys()].map((index) => this.client(index));
-    this.loops.push(this.followFile());
+    this.loops.push(this.followFiles());
   }
 
   async stop(): Promise<void> {
@@ -48,24 +48,27 @@ export class ModelClients {
   }
 
   /**
-   * From when on a service has to answer: the file has one of its serving instances, and that one answered over a new
-   * connection. Before that a worker may come without it (a reload was under way when it joined), which gets it some
-   * milliseconds later or, where the operator is killed just then, once the next one has come up.
+   * From when on a service has to answer: the files have its route and one of its serving instances, and that one answered
+   * over a new connection. Before that a worker may come without it (whoever reloads gets what the files say, which are
+   * behind for some hundred milliseconds), which gets it once the operator has noticed, be it the next one.
    */
-  private async followFile(): Promise<void> {
+  private async followFiles(): Promise<void> {
     while (!this.stopped) {
       await sleep(50);
       if (this.services().every(({ expectedSince }) => expectedSince !== undefined)) continue;
       // Not there before the very first start.
       const servers = await serversInFile(this.home).catch(() => []);
-      this.inFile = servers.filter((server) => !server.endsWith(" weight 0")).join("\n");
+      const routes = await mapInFile(this.home, "hosts.map").catch(() => []);
+      this.inFiles = [...servers.filter((server) => !server.endsWith(" weight 0")), ...routes].join("\n");
     }
   }
 
   private mustAnswerFromNow(service: ModelService, by: string): boolean {
     if (this.blackout || !servingNames(service).has(by)) return false;
+    const { name, changedAt } = service;
     // What the operator makes of a change of a moment ago may still be to come.
-    return performance.now() - service.changedAt > quietMs && this.inFile.includes(`${service.name}/${by}_`);
+    const quiet = performance.now() - changedAt > quietMs;
+    return quiet && this.inFiles.includes(`${name}/${by}_`) && this.inFiles.includes(`${name}.service.local ${name}`);
   }
 
   private async client(index: number): Promise<void> {

@@ -12,7 +12,7 @@ import {
   type SluiceHome,
   workerPid,
 } from "./sluice.ts";
-import { type Scene, serversRunning, statusNow } from "./system.ts";
+import { type Scene, type ServerText, serversRunning, statusNow } from "./system.ts";
 
 const frozenMs = 1_000;
 const awayMs = 300;
@@ -24,14 +24,24 @@ export class ModelFaults {
   private readonly scene: Scene;
   private readonly home: SluiceHome;
   private readonly done: (readonly LogLine[])[] = [];
+  private readonly wanted: () => readonly ServerText[];
   private readonly onBlackout: (dark: boolean) => void;
   private sluice: RunningSluice;
   private restarting: Promise<void> = Promise.resolve();
 
-  /** @param onBlackout told when requests may fail, and when they may no longer */
-  constructor(scene: Scene, home: SluiceHome, onBlackout: (dark: boolean) => void) {
+  /**
+   * @param wanted the servers that are to be there
+   * @param onBlackout told when requests may fail, and when they may no longer
+   */
+  constructor(
+    scene: Scene,
+    home: SluiceHome,
+    wanted: () => readonly ServerText[],
+    onBlackout: (dark: boolean) => void,
+  ) {
     this.scene = scene;
     this.home = home;
+    this.wanted = wanted;
     this.onBlackout = onBlackout;
     this.sluice = scene.run(home);
   }
@@ -59,9 +69,8 @@ export class ModelFaults {
         return sleep(frozenMs).finally(() => thaw(worker));
       }
       case "foreign-reload":
-        // From 3.0 on it answers when the reload is done, 2.6 at once.
-        await masterCommand(this.home, "reload");
-        return;
+        // While another reload goes on, the master is not there to be asked.
+        return eventually("the master reloads", async () => (await masterCommand(this.home, "reload"), true));
       case "drift":
         return this.drift(fault.what, fault.pick);
       case "socket-away":
@@ -106,7 +115,8 @@ export class ModelFaults {
 
   /** Somebody's hand on HAProxy's socket. Where it takes a server, another one is left, and time to put it right. */
   private async drift(what: Drift, pick: number): Promise<void> {
-    const running = await serversRunning(this.home);
+    const wanted = this.wanted();
+    const running = (await serversRunning(this.home)).filter((server) => wanted.includes(server));
     const server = pickOf(running, pick);
     const [name = "", at = ""] = server?.split(" ") ?? [];
     const [backend = ""] = name.split("/");

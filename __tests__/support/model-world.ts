@@ -1,14 +1,25 @@
 import { readFile, rename, writeFile } from "node:fs/promises";
 import path from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
+import type { CatalogSummary } from "../../src/admin/server.ts";
+import { refillReason } from "../../src/catalog/belief.ts";
 import type { ConsulAgent } from "./consul-agent.ts";
 import { ModelCatalog } from "./model-catalog.ts";
 import { type Failure, ModelClients } from "./model-clients.ts";
 import { ModelFaults } from "./model-faults.ts";
 import { serversWanted, servingNames } from "./model-services.ts";
 import type { Step } from "./model-steps.ts";
-import type { LogLine, SluiceHome } from "./sluice.ts";
-import { ask, mapInFile, mapRunning, type Scene, serversInFile, serversRunning, statusNow } from "./system.ts";
+import { eventually, type LogLine, type SluiceHome } from "./sluice.ts";
+import {
+  ask,
+  mapInFile,
+  mapRunning,
+  type Scene,
+  type ServerText,
+  serversInFile,
+  serversRunning,
+  statusNow,
+} from "./system.ts";
 
 export interface Counts {
   readonly requests: number;
@@ -33,7 +44,8 @@ export class ModelWorld {
     this.template = template;
     this.catalog = new ModelCatalog(scene, consul);
     this.clients = new ModelClients(home, () => this.catalog.services);
-    this.faults = new ModelFaults(scene, home, (dark) => {
+    const wanted = () => this.catalog.services.flatMap(serversWanted);
+    this.faults = new ModelFaults(scene, home, wanted, (dark) => {
       this.clients.blackout = dark;
       for (const service of dark ? this.catalog.services : []) service.expectedSince = undefined;
     });
@@ -73,7 +85,7 @@ export class ModelWorld {
         await this.editTemplate();
         break;
       case "consul-restart":
-        await this.catalog.restartConsul();
+        await this.restartConsul();
         break;
       case "consul-freeze":
         await this.catalog.freezeConsul();
@@ -90,6 +102,12 @@ export class ModelWorld {
         await this.catalog.take(step);
     }
     await sleep(step.pauseMs);
+  }
+
+  /** What the operators logged last, for a test that fails. */
+  lastWords(): string {
+    const tail = this.lines().slice(-100);
+    return tail.map(({ time, level, msg }) => `${time} ${level} ${msg}`).join("\n");
   }
 
   /** Waits until process, file and catalog say the same. Rejects with what differs. */
@@ -115,8 +133,9 @@ export class ModelWorld {
   private async differences(): Promise<readonly string[]> {
     const { services } = this.catalog;
     const { reconciler: status, catalog } = await statusNow(this.home);
-    const running = await serversRunning(this.home);
-    const file = await serversInFile(this.home);
+    const believed = this.believedIn(catalog);
+    const running = (await serversRunning(this.home)).filter((server) => !believed.has(backendOf(server)));
+    const file = (await serversInFile(this.home)).filter((server) => !believed.has(backendOf(server)));
     const wanted = services.flatMap(serversWanted).sort();
     const edition = await ask(this.home.httpPort, { host: "nobody.service.local" });
     const [map, mapFile] = [await mapRunning(this.home, "hosts.map"), await mapInFile(this.home, "hosts.map")];
@@ -132,7 +151,9 @@ export class ModelWorld {
       ...status.joining.map((name) => `${name} is still joining`),
       ...status.holds.map((hold) => `held: ${JSON.stringify(hold)}`),
       ...status.quarantined.map(({ service, reason }) => `${service} is in quarantine: ${reason}`),
-      ...catalog.stale.map(({ name, since, reason }) => `${name} is stale since ${since}: ${reason}`),
+      ...catalog.stale
+        .filter(({ name }) => !believed.has(name))
+        .map(({ name, since, reason }) => `${name} is stale since ${since}: ${reason}`),
       ...(status.inputsProblem === undefined ? [] : [`inputs refused: ${status.inputsProblem}`]),
       ...(status.refused ?? []).map((problem) => `structure refused: ${problem}`),
     ];
@@ -161,6 +182,44 @@ export class ModelWorld {
     return found;
   }
 
+  /**
+   * Names of services that are empty and that the operator believes in all the same: within minutes after Consul has come
+   * back with nothing it takes no service's word for that.
+   */
+  private believedIn({ stale }: CatalogSummary): ReadonlySet<string> {
+    const refilling = stale.filter(({ reason }) => reason === refillReason).map(({ name }) => name);
+    const there = new Set(this.catalog.services.flatMap(({ name, instances }) => (instances.size > 0 ? [name] : [])));
+    return new Set(refilling.filter((name) => !there.has(name)));
+  }
+
+  /**
+   * What it has not seen leave before, or come again afterwards, the operator believes in for minutes: it cannot know that
+   * nobody will register it again. So both are waited for.
+   */
+  private async restartConsul(): Promise<void> {
+    await this.faults.restarted();
+    await eventually(
+      "the operator has seen who left",
+      async () => {
+        const believed = this.believedIn((await statusNow(this.home)).catalog);
+        const wanted = this.catalog.services.flatMap(serversWanted);
+        const running = await serversRunning(this.home);
+        return running.every((server) => wanted.includes(server) || believed.has(backendOf(server)));
+      },
+      20_000,
+    );
+    await this.catalog.restartConsul();
+    await eventually(
+      "the operator has seen who came again",
+      async () => {
+        const { catalog } = await statusNow(this.home);
+        const believed = this.believedIn(catalog);
+        return catalog.stale.every(({ name }) => believed.has(name));
+      },
+      20_000,
+    );
+  }
+
   /** Under another name first: a template that is read half-written may be a valid one. */
   private async editTemplate(): Promise<void> {
     this.edition += 1;
@@ -181,6 +240,10 @@ export class ModelWorld {
       before = now;
     }
   }
+}
+
+function backendOf(server: ServerText): string {
+  return server.slice(0, server.indexOf("/"));
 }
 
 function differing(one: string, ones: readonly string[], other: string, others: readonly string[]): readonly string[] {

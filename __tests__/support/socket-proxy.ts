@@ -7,7 +7,7 @@ import { connect, createServer, type Socket } from "node:net";
  * - `none`: nothing
  * - `cut`: commands go through; the connection breaks in the middle of the answer to the first that has one
  * - `swallow`: commands go through, their answers do not
- * - `slow`: answers come so late that nobody waits for them any more
+ * - `slow`: answers come so late that nobody waits for them any more, all of them in their order
  * - `garbage`: answers come with something else in front of them
  * - `refuse`: a connection breaks as soon as it is made
  */
@@ -49,14 +49,17 @@ export async function proxySocket(socketPath: string): Promise<SocketProxy> {
       return;
     }
     let asked = 0;
+    // A stream loses nothing in its middle: what has begun to go wrong on a connection goes on so.
+    let begun: SocketFault = "none";
     front.on("data", (chunk) => {
       asked += 1;
       back.write(chunk);
     });
     back.on("data", (chunk: Buffer) => {
-      const { fault } = proxy;
+      if (begun === "none" && asked > 1) begun = proxy.fault;
+      const fault = begun;
       // The answer to `prompt` is of no use to spoil: it would only be a connection that cannot be made.
-      if (fault === "none" || asked < 2) {
+      if (fault === "none") {
         front.write(chunk);
         return;
       }

@@ -45,8 +45,9 @@ export class Scene {
     return sluice;
   }
 
-  async instance(name: string): Promise<WebInstance> {
-    const instance = await startWebInstance(name);
+  /** @param delayMs how long each of its answers takes. Default: no time */
+  async instance(name: string, delayMs?: number): Promise<WebInstance> {
+    const instance = await startWebInstance(name, 0, delayMs);
     this.defer(() => instance.stop());
     return instance;
   }

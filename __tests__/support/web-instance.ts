@@ -10,12 +10,13 @@ export interface WebInstance {
   stop(): Promise<void>;
 }
 
-/** A web server that answers every request with its own name. */
-export async function startWebInstance(name: string, port = 0): Promise<WebInstance> {
+/** A web server that answers every request with its own name, `delayMs` after it was asked. */
+export async function startWebInstance(name: string, port = 0, delayMs = 0): Promise<WebInstance> {
   let answered = 0;
   const server: Server = createServer((_request, response) => {
     answered += 1;
-    response.end(name);
+    if (delayMs > 0) setTimeout(() => response.end(name), delayMs);
+    else response.end(name);
   });
   server.keepAliveTimeout = 60_000;
   await new Promise<void>((resolve, reject) => {

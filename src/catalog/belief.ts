@@ -7,7 +7,7 @@ import type { Logger } from "../support/logger.ts";
  */
 const refillMs = 150_000;
 
-const refillReason =
+export const refillReason =
   "Consul's index went back and less is listed than before: its catalog was lost or restored, and may fill again";
 
 export interface BeliefOptions<T> {

@@ -1,27 +1,6 @@
 import type { CatalogService, Instance } from "../catalog/types.ts";
 import { hexDigest } from "../support/digest.ts";
-
-/**
- * What can be withheld from the configuration because HAProxy or the template cannot take it: the instances of a service
- * that have certain tags and meta, or one of them; without `data`, the whole service.
- */
-export interface Cell {
-  /** Key string of the service. */
-  readonly service: string;
-  /** `dataDigest` of the instances that are meant. */
-  readonly data?: string;
-  /** `instanceKey` of the one instance that is meant; left out: all with these data. */
-  readonly instance?: string;
-}
-
-/** Tags and meta that an instance stands in with, in place of its own. */
-export interface Data {
-  readonly tags: readonly string[];
-  readonly meta: Readonly<Record<string, string>>;
-}
-
-/** Services by key string. */
-export type Services = ReadonlyMap<string, CatalogService>;
+import type { Cell, Data, Services } from "./types.ts";
 
 const digests = new WeakMap<Instance, string>();
 

@@ -76,3 +76,38 @@ export interface GuardPolicy {
  * go, because nothing answers there, HAProxy's check finds it dead, or an operator said so.
  */
 export type Probes = ReadonlyMap<string, boolean>;
+
+/**
+ * What can be withheld from the configuration because HAProxy or the template cannot take it: the instances of a service
+ * that have certain tags and meta, or one of them; without `data`, the whole service.
+ */
+export interface Cell {
+  /** Key string of the service. */
+  readonly service: string;
+  /** `dataDigest` of the instances that are meant. */
+  readonly data?: string;
+  /** `instanceKey` of the one instance that is meant; left out: all with these data. */
+  readonly instance?: string;
+}
+
+/** Tags and meta that an instance stands in with, in place of its own. */
+export interface Data {
+  readonly tags: readonly string[];
+  readonly meta: Readonly<Record<string, string>>;
+}
+
+/** What is withheld from the configuration, and why. */
+export interface Quarantined extends Cell {
+  /** The service's name. */
+  readonly name: string;
+  /** `<node>/<id>` of those it was found with; empty for a whole service. */
+  readonly instances: readonly string[];
+  readonly reason: string;
+  /** Wall-clock ms. */
+  readonly since: number;
+  /** What its instances stand in with where nothing better is known; left out: they are left out. */
+  readonly good?: Data;
+}
+
+/** Services by key string. */
+export type Services = ReadonlyMap<string, CatalogService>;

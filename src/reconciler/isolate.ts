@@ -1,4 +1,5 @@
-import { type Cell, cellKey, dataCells, instanceKey, instancesOf, type Services } from "../guard/quarantine.ts";
+import { cellKey, dataCells, instanceKey, instancesOf } from "../guard/quarantine.ts";
+import type { Cell, Services } from "../guard/types.ts";
 import { findCulprits } from "./culprits.ts";
 
 /** One search asks so many times at most; with more culprits than that can find, all keeps its last good structure. */

@@ -1,5 +1,5 @@
 import { serviceKeyString } from "../catalog/service-key.ts";
-import type { Cell, Services } from "../guard/quarantine.ts";
+import type { Cell, Quarantined, Services } from "../guard/types.ts";
 import type { Position } from "../haproxy/config/position.ts";
 import { printConfig } from "../haproxy/config/print.ts";
 import type { Config } from "../haproxy/config/types.ts";
@@ -12,7 +12,7 @@ import type { Inputs, Wish } from "./desire.ts";
 import type { EventLog } from "./events.ts";
 import { isolate } from "./isolate.ts";
 import type { KeptQuarantine, ProcessPort, StorePort } from "./ports.ts";
-import { Quarantine, type Quarantined } from "./quarantine.ts";
+import { Quarantine } from "./quarantine.ts";
 
 /** What was said of a configuration that was not taken. */
 export interface Complaint {

@@ -1,11 +1,10 @@
 import type { Snapshot } from "../catalog/types.ts";
-import type { Accepted } from "../guard/types.ts";
+import type { Accepted, Quarantined } from "../guard/types.ts";
 import type { LeavingServer, RuntimeOperation } from "../haproxy/plan/types.ts";
 import type { Capabilities, MapEntry, ObservedServer, WorkerInfo } from "../haproxy/runtime/types.ts";
 import type { Rendered } from "../render/types.ts";
 import type { LoadBalancer } from "../routing/types.ts";
 import type { Settings } from "../settings/schema.ts";
-import type { Quarantined } from "./quarantine.ts";
 
 /** The catalog as the reconciler sees it: the newest snapshot, and a word when there is a newer one. */
 export interface CatalogPort {

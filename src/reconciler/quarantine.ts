@@ -1,29 +1,8 @@
 import type { CatalogService, Instance } from "../catalog/types.ts";
-import {
-  type Cell,
-  cellKey,
-  type Data,
-  instanceName,
-  instancesOf,
-  isPresent,
-  type Services,
-  withhold,
-} from "../guard/quarantine.ts";
+import { cellKey, instanceName, instancesOf, isPresent, withhold } from "../guard/quarantine.ts";
+import type { Cell, Data, Quarantined, Services } from "../guard/types.ts";
 import type { Clock } from "../support/clock.ts";
 import { type EventLog, mostInEvent } from "./events.ts";
-
-/** What is withheld from the configuration, and why. */
-export interface Quarantined extends Cell {
-  /** The service's name. */
-  readonly name: string;
-  /** `<node>/<id>` of those it was found with; empty for a whole service. */
-  readonly instances: readonly string[];
-  readonly reason: string;
-  /** Wall-clock ms. */
-  readonly since: number;
-  /** What its instances stand in with where nothing better is known; left out: they are left out. */
-  readonly good?: Data;
-}
 
 /**
  * Remembers what the template or HAProxy did not take of the catalog's data, for as long as the catalog has it, and makes

@@ -1,9 +1,8 @@
-import type { Accepted, HoldCause } from "../guard/types.ts";
+import type { Accepted, HoldCause, Quarantined } from "../guard/types.ts";
 import type { Capabilities } from "../haproxy/runtime/types.ts";
 import type { Settings } from "../settings/schema.ts";
 import type { Wish } from "./desire.ts";
 import type { OldWorkers } from "./old-workers.ts";
-import type { Quarantined } from "./quarantine.ts";
 import type { RunningState } from "./running.ts";
 
 /** What the reconciler knows of itself, as plain data. */

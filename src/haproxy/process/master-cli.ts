@@ -76,7 +76,8 @@ export function askMaster(
 /**
  * The master and its workers.
  *
- * @throws {SluiceError} ERR_HAPROXY_UNREACHABLE; ERR_HAPROXY_ANSWER when the answer is not that of a master
+ * @throws {SluiceError} ERR_HAPROXY_UNREACHABLE, also when the master ends before it answers; ERR_HAPROXY_ANSWER when the
+ *   answer is not that of a master
  */
 export async function askProcessList(
   master: MasterCli,
@@ -84,6 +85,16 @@ export async function askProcessList(
   signal?: AbortSignal,
 ): Promise<ProcessList> {
   const { text } = await askMaster(master, "show proc;quit", deadlineMs, signal);
+  if (text === "") {
+    throw new SluiceError(
+      "ERR_HAPROXY_UNREACHABLE",
+      `HAProxy's master socket ${master.path}: closed without an answer`,
+      {
+        retryable: true,
+        details: { path: master.path },
+      },
+    );
+  }
   return parseProc(text);
 }
 

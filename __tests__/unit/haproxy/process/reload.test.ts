@@ -19,6 +19,8 @@ let answers: boolean;
 /** What `show proc` tells behind the master, instead of the worker alone. */
 let listed: string | undefined;
 let alive: boolean;
+/** Whether the master closes what it is asked on without a word, as when it is killed just then. */
+let speechless: boolean;
 let state: { reloads: number; failed: number };
 /** What the fake master does when it is told to reload; the text is its answer. */
 let onReload: () => Promise<string> | string;
@@ -32,6 +34,7 @@ beforeEach(async () => {
   alive = true;
   answers = true;
   listed = undefined;
+  speechless = false;
   state = { reloads: 3, failed: 0 };
   worker = await fakeRuntimeSocket({
     answer: () =>
@@ -51,7 +54,8 @@ afterEach(async () => {
 });
 
 async function answer(socket: Socket, line: string): Promise<void> {
-  if (line === "reload\n") socket.end(await onReload());
+  if (speechless) socket.end();
+  else if (line === "reload\n") socket.end(await onReload());
   else if (line === "show proc;quit\n") {
     const counters = `${state.reloads} [failed: ${state.failed}]`;
     socket.end(
@@ -180,4 +184,10 @@ test("abort in the middle", async () => {
     return "";
   };
   await expect(reload(abort.signal)).rejects.toThrow("enough");
+});
+
+test("a master that ends before it has answered was asked nothing: that is no word on the configuration", async () => {
+  speechless = true;
+  alive = false;
+  await expect(reload()).rejects.toMatchObject({ code: "ERR_HAPROXY_UNREACHABLE", retryable: true });
 });
