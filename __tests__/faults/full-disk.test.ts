@@ -1,7 +1,7 @@
 import { readFile } from "node:fs/promises";
 import path from "node:path";
 import { afterEach, beforeEach, expect, jest, test } from "@jest/globals";
-import { failuresByKind, reportLoad } from "../support/fault-report.ts";
+import { failuresByKind, printLoad, reportLoad } from "../support/fault-report.ts";
 import { FaultWorld } from "../support/fault-world.ts";
 import { OutsideNode } from "../support/outside-node.ts";
 import { eventually, liveConfig, masterPid } from "../support/sluice.ts";
@@ -74,7 +74,7 @@ test("HAProxy killed meanwhile is back within a second, with what was set at run
   disk.free();
   await world.settled();
   const report = await load.stop();
-  reportLoad("full disk, HAProxy killed", report, `serving again after ${backMs} ms`, failuresByKind(report));
+  printLoad("full disk, HAProxy killed", report, `serving again after ${backMs} ms`);
   expect(backMs).toBeLessThan(1_000);
 });
 

@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, jest, test } from "@jest/globals";
-import { failuresByKind, reportLoad } from "../support/fault-report.ts";
+import { printLoad } from "../support/fault-report.ts";
 import { FaultWorld } from "../support/fault-world.ts";
 import type { KillOrder } from "../support/kill-points.ts";
 import { masterPid, workerPid } from "../support/sluice.ts";
@@ -82,10 +82,10 @@ async function backInTime(title: string, kill: () => Promise<number>): Promise<v
   const report = await load.stop();
   const failedAfter = report.failures.map(({ atMs }) => atMs - killedAt);
   const gapMs = Math.max(0, ...failedAfter);
-  reportLoad(
+  printLoad(
     `killed HAProxy, ${title}`,
     report,
-    `the last to fail was asked ${Math.round(gapMs)} ms after the kill (${failuresByKind(report)})`,
+    `the last to fail was asked ${Math.round(gapMs)} ms after the kill`,
     `settled after ${Math.round(settledMs)} ms`,
   );
   // What was under way at the kill may have been asked a moment before.

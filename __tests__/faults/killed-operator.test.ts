@@ -43,7 +43,7 @@ describe("killed while the structure changes, which needs a reload", () => {
     { point: "validated", who: "operator" },
     { point: "map-written", who: "operator" },
     { point: "file-swapped", who: "operator" },
-    ...[1, 8, 20, 45].map((afterMs) => ({ point: "reload-sent", who: "operator", afterMs }) as const),
+    ...[1, 12, 40].map((afterMs) => ({ point: "reload-sent", who: "operator", afterMs }) as const),
     { point: "worker-up", who: "operator" },
     { point: "committed", who: "operator" },
   ];

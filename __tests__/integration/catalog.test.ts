@@ -235,6 +235,24 @@ describe("an agent that restarts", () => {
   });
 });
 
+test("150 watches are fresh soon after an agent thaws that has few connections left and no streaming", async () => {
+  // Without streaming, an agent keeps a connection that was given up until the wait of its question is over.
+  const streaming = ["-hcl", "use_streaming_backend = false"];
+  const consul = await agent({ maxConnections: 200, extraArgs: streaming });
+  for (let index = 0; index < 150; index += 1) await consul.register({ Name: `s${index}`, Port: 80, Tags: tags });
+  await watch(consul);
+  const stale = () => catalog.status().watches.filter((status) => status.stale).length;
+  process.kill(consul.pid, "SIGSTOP");
+  try {
+    await eventually(() => stale() === 152, "all are stale", 15_000);
+    expect(catalog.status().outage?.reason).toMatch(/has not answered since/);
+  } finally {
+    process.kill(consul.pid, "SIGCONT");
+  }
+  await eventually(() => stale() === 0, "all are fresh", 10_000);
+  expect(catalog.status().watches.every(({ errors }) => errors === 0)).toBe(true);
+});
+
 test("the agent's limit of connections is kept", async () => {
   const consul = await agent({ maxConnections: 60 });
   const names = Array.from({ length: 50 }, (_name, index) => `s${String(index).padStart(2, "0")}`);

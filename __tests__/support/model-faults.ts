@@ -70,7 +70,7 @@ export class ModelFaults {
       }
       case "foreign-reload":
         // While another reload goes on, the master is not there to be asked.
-        return eventually("the master reloads", async () => (await masterCommand(this.home, "reload"), true));
+        return eventually("the master reloads", () => masterCommand(this.home, "reload").then(() => true));
       case "drift":
         return this.drift(fault.what, fault.pick);
       case "socket-away":

@@ -22,6 +22,8 @@ const remoteBackoff: BackoffPolicy = { baseMs: 100, maxMs: 10_000 };
 const refusalBackoff: BackoffPolicy = { baseMs: 1_000, maxMs: 30_000 };
 /** A token without rights or a limit that is reached: hundreds of watches meet it at the same moment. */
 const turnedAwayBackoff: BackoffPolicy = { baseMs: 500, maxMs: 5_000 };
+/** While Consul gives no answer at all, which others find out, and tell when that is over. */
+const silentBackoff: BackoffPolicy = { baseMs: 10_000, maxMs: 30_000 };
 /** The one that finds out for all of them when that is over. */
 const scoutBackoff: BackoffPolicy = { baseMs: 250, maxMs: 500 };
 
@@ -38,6 +40,8 @@ export interface BlockingQueryOptions<T> extends Omit<BeliefOptions<T>, "path"> 
   readonly reads?: Slots;
   /** Asks again soon even where Consul turns requests away, for the others, which are woken by its first answer. */
   readonly scout?: boolean;
+  /** Whether Consul is known to give no answer at all; `wake` or `renew` is called when it does again. Default: never. */
+  readonly silent?: () => boolean;
   /** Normalises; gets the believed value, so that unchanged parts keep their identity. Throws on a wrong shape. */
   readonly parse: (body: unknown, previous: T | undefined) => T;
   /** After each failed request; the query goes on by itself. */
@@ -75,6 +79,8 @@ export class BlockingQuery<T> {
   /** Ends the request or the sleep under way, and nothing else. */
   private turn = new AbortController();
   private sleeping = false;
+  /** The signal it runs by. */
+  private life: AbortSignal | undefined;
   /** All watches ask at once: this question takes its turn. */
   private inTurn = false;
 
@@ -87,6 +93,7 @@ export class BlockingQuery<T> {
 
   /** Resolves when the signal aborts, never before, and never rejects. */
   async run(signal: AbortSignal): Promise<void> {
+    this.life = signal;
     const onAbort = () => this.turn.abort(signal.reason);
     signal.addEventListener("abort", onAbort, { once: true });
     while (!signal.aborted) {
@@ -141,6 +148,26 @@ export class BlockingQuery<T> {
     this.index = 0n;
     this.inTurn = true;
     this.turn.abort(new Error("asked anew"));
+  }
+
+  /**
+   * Asks anew beside the request under way, which is thought to be alive, in turn with all others that do: the answer
+   * makes the value fresh again. Never rejects.
+   */
+  async refresh(): Promise<void> {
+    const signal = this.life;
+    if (signal === undefined || signal.aborted) return;
+    if (this.sleeping) {
+      this.wake();
+      return;
+    }
+    const { client, request, reads } = this.options;
+    const ask = () => client.get(request, { signal, deadlineMs: plainDeadlineMs });
+    try {
+      await this.offer(await (reads === undefined ? ask() : reads.run(ask, signal)), signal);
+    } catch {
+      if (!signal.aborted) this.renew();
+    }
   }
 
   /** Ends the wait after a failure, if it waits for that. */
@@ -253,6 +280,7 @@ export class BlockingQuery<T> {
 
   private policyAfter(error: SluiceError): BackoffPolicy {
     if (isDefiniteRefusal(error)) return refusalBackoff;
+    if (this.options.silent?.() === true) return silentBackoff;
     if (isTurnedAway(error)) return this.options.scout === true ? scoutBackoff : turnedAwayBackoff;
     return this.policy();
   }

@@ -72,6 +72,7 @@ export class ConsulCatalog {
       random,
       onChange: (answeredAt) => this.select(answeredAt),
       onRecovery: () => this.wake(),
+      silent: () => this.pulse.silent(),
       onWentBack: () => {
         for (const { watch } of this.watched.entries()) watch.renew();
       },
@@ -87,6 +88,7 @@ export class ConsulCatalog {
       onChange: (answeredAt) => this.publisher.publish(answeredAt),
       onFreshness: () => this.publisher.publishSoon(),
       onRecovery: () => this.wake(),
+      silent: () => this.pulse.silent(),
     });
     this.publisher = new Publisher(clock, logger, () => this.gather());
     this.pulse = new Pulse({
@@ -96,9 +98,12 @@ export class ConsulCatalog {
       onLost: (reason) => {
         for (const watch of this.watches()) watch.doubt(reason);
       },
-      onBack: () => {
-        this.client.dropIdle();
-        for (const watch of this.watches()) watch.renew();
+      onBack: (survived) => {
+        if (!survived) this.client.dropIdle();
+        for (const watch of this.watches()) {
+          if (survived) this.start(watch.refresh());
+          else watch.renew();
+        }
       },
     });
   }
@@ -275,7 +280,7 @@ export class ConsulCatalog {
     if ([...departed].some((node) => told?.has(node) === false)) this.publisher.publish(this.options.clock.now());
   }
 
-  private *watches(): Iterable<Pick<ServiceWatch, "doubt" | "renew" | "wake">> {
+  private *watches(): Iterable<Pick<ServiceWatch, "doubt" | "renew" | "wake" | "refresh">> {
     yield this.lists;
     for (const { watch } of this.watched.entries()) yield watch;
   }

@@ -34,6 +34,8 @@ export interface ListWatchOptions {
   readonly onChange: (answeredAt: number) => void;
   /** The first answer after failures. */
   readonly onRecovery: () => void;
+  /** As in `BlockingQueryOptions`. */
+  readonly silent: () => boolean;
   /**
    * The index of the list went back, which it does at once when a snapshot is restored. A service's streaming view is
    * restored too, and yet holds its question until an index comes that is beyond the old one, or the time is up.
@@ -65,6 +67,7 @@ export class ListWatch {
       yieldMs,
       onFreshness: () => undefined,
       onRecovery: options.onRecovery,
+      silent: options.silent,
     };
     this.query = new BlockingQuery<ServiceList>({
       ...common,
@@ -102,7 +105,7 @@ export class ListWatch {
     return this.metaQuery.run(signal);
   }
 
-  /** As `BlockingQuery.doubt`, of both lists; the next two as there. */
+  /** As `BlockingQuery.doubt`, of both lists; the next three as there. */
   doubt(reason: string): void {
     for (const query of this.queries()) query.doubt(reason);
   }
@@ -113,6 +116,10 @@ export class ListWatch {
 
   wake(): void {
     for (const query of this.queries()) query.wake();
+  }
+
+  async refresh(): Promise<void> {
+    await Promise.all(this.queries().map((query) => query.refresh()));
   }
 
   metaRuns(): boolean {

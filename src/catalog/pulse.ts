@@ -10,6 +10,12 @@ const deadlineMs = 2_000;
 const secondLookMs = 500;
 /** While Consul is away: a new attempt, on a connection of its own, beside those that may wait on a dead path. */
 const retryEveryMs = 300;
+/** How long the beat from before the outage may come after one that was asked now. */
+const lateMs = 100;
+/** How long our own stall may keep the answer on an old connection from us, once a new one is answered. */
+const stallMs = 1_000;
+/** The longest that beat is waited for. */
+const outlastMs = 24 * 60 * 60 * 1_000;
 
 export interface PulseOptions {
   /** A client of its own: its one connection is kept, and none of the watches waits for it. */
@@ -18,8 +24,13 @@ export interface PulseOptions {
   readonly logger: Logger;
   /** Consul does not answer, or not rightly; again when the reason is another one. */
   readonly onLost: (reason: string) => void;
-  /** It answers again: whatever was asked before may wait on a connection that is dead for good. */
-  readonly onBack: () => void;
+  /**
+   * It answers again.
+   *
+   * @param survived whether a connection from before the outage is answered too; else whatever was asked before may wait
+   *   on one that is dead for good
+   */
+  readonly onBack: (survived: boolean) => void;
 }
 
 /** Why Consul is not to be believed right now. */
@@ -35,6 +46,8 @@ interface Trouble {
   readonly what: string;
 }
 
+const unanswered: Trouble = { kind: "silent", what: `no answer within ${deadlineMs} ms` };
+
 /**
  * Asks Consul once a second for its leader (Consul API: Status), which takes no rights and no work. A blocking query is
  * silent for a minute whether all is quiet or Consul is frozen; this tells the two apart.
@@ -49,6 +62,11 @@ export class Pulse {
     this.fineAt = options.clock.wall();
   }
 
+  /** Whether Consul gives no answer at all, so that nothing is won by asking it. */
+  silent(): boolean {
+    return this.current?.kind === "silent";
+  }
+
   /** Undefined while Consul answers. */
   outage(): Outage | undefined {
     return this.current === undefined ? undefined : { since: this.current.since, reason: this.current.reason };
@@ -58,20 +76,44 @@ export class Pulse {
   async run(signal: AbortSignal): Promise<void> {
     const { clock } = this.options;
     while (!signal.aborted) {
-      const trouble = (await this.beat(deadlineMs, signal)) && (await this.beat(secondLookMs, signal));
+      const kept = new AbortController();
+      const onAbort = () => kept.abort();
+      signal.addEventListener("abort", onAbort, { once: true });
+      // Not given up while Consul is silent: whether it is answered at last tells of all connections of its age.
+      const first = this.beat(outlastMs, kept.signal);
+      await this.follow(first, signal);
+      kept.abort();
+      signal.removeEventListener("abort", onAbort);
+      await first;
       if (signal.aborted) return;
-      if (trouble !== undefined) {
-        this.lose(trouble);
-        await this.untilBack(signal);
-        if (signal.aborted) return;
-      }
       this.fineAt = clock.wall();
       await clock.sleep(everyMs, signal).catch(() => undefined);
     }
   }
 
+  /** Resolves when all is well, or the signal aborts. */
+  private async follow(first: Promise<Trouble | undefined>, signal: AbortSignal): Promise<void> {
+    const trouble = await this.within(first, deadlineMs);
+    if (trouble === undefined || signal.aborted) return;
+    const again = await this.beat(secondLookMs, signal);
+    if (signal.aborted) return;
+    if (again !== undefined) {
+      this.lose(again);
+      await this.untilBack(signal);
+      if (signal.aborted) return;
+      this.options.logger.info({ since: iso(this.current?.since ?? this.fineAt) }, "Consul answers again");
+      this.current = undefined;
+      const late = await this.within(first, lateMs);
+      if (!signal.aborted) this.options.onBack(late?.kind !== "silent");
+    } else if (trouble === unanswered) {
+      // A new connection is answered, and the old one is not: others may have died with it.
+      const late = await this.within(first, stallMs);
+      if (late === unanswered && !signal.aborted) this.options.onBack(false);
+    }
+  }
+
   private async untilBack(signal: AbortSignal): Promise<void> {
-    const { clock, logger, onBack } = this.options;
+    const { clock } = this.options;
     const back = new AbortController();
     const either = AbortSignal.any([signal, back.signal]);
     const attempts = new Set<Promise<void>>();
@@ -86,10 +128,17 @@ export class Pulse {
       await clock.sleep(retryEveryMs, either).catch(() => undefined);
     }
     await Promise.all(attempts);
-    if (signal.aborted || this.current === undefined) return;
-    logger.info({ since: iso(this.current.since) }, "Consul answers again");
-    this.current = undefined;
-    onBack();
+  }
+
+  /** @returns what comes of the beat, or `unanswered` where nothing has come in that time */
+  private within(beat: Promise<Trouble | undefined>, ms: number): Promise<Trouble | undefined> {
+    return new Promise((resolve) => {
+      const cancel = this.options.clock.timer(ms, () => resolve(unanswered));
+      void beat.then((trouble) => {
+        cancel();
+        resolve(trouble);
+      });
+    });
   }
 
   private lose({ kind, what }: Trouble): void {

@@ -28,6 +28,8 @@ export interface ServiceWatchOptions {
   readonly onFreshness: (service: CatalogService) => void;
   /** The first answer after failures. */
   readonly onRecovery: () => void;
+  /** As in `BlockingQueryOptions`. */
+  readonly silent: () => boolean;
 }
 
 /** Watches the health of one service until its signal aborts. */
@@ -67,6 +69,7 @@ export class ServiceWatch {
       },
       onFreshness: (reason) => this.freshen(reason),
       onRecovery: options.onRecovery,
+      silent: options.silent,
       onFailure: (error) => {
         if (this.current !== undefined || !isOwnFault(error, key.name)) return;
         const freshness = { asOf: clock.wall(), stale: true, reason: error.message, unanswered: true };
@@ -90,7 +93,7 @@ export class ServiceWatch {
     return this.query.status();
   }
 
-  /** As `BlockingQuery.doubt`; the next two as there. */
+  /** As `BlockingQuery.doubt`; the next three as there. */
   doubt(reason: string): void {
     this.query.doubt(reason);
   }
@@ -101,6 +104,10 @@ export class ServiceWatch {
 
   wake(): void {
     this.query.wake();
+  }
+
+  refresh(): Promise<void> {
+    return this.query.refresh();
   }
 
   /**

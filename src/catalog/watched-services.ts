@@ -33,6 +33,8 @@ export interface WatchedServicesOptions {
   readonly onFreshness: () => void;
   /** A service was answered again after failures. */
   readonly onRecovery: () => void;
+  /** As in `BlockingQueryOptions`. */
+  readonly silent: () => boolean;
 }
 
 /** The watches of the selected services, and what they said last. */

@@ -150,6 +150,67 @@ describe("renew", () => {
   });
 });
 
+describe("refresh", () => {
+  test("asks beside the request under way, which goes on", async () => {
+    start();
+    consul.answer(path, { index: 7, body: ["a"] });
+    await asked(2);
+    query.doubt("Consul is silent");
+    const refreshing = query.refresh();
+    await asked(3);
+    expect(lastQuery()).toEqual({});
+    consul.always(path, ({ query: { index } }) => (index === undefined ? { index: 7, body: ["a"] } : undefined));
+    consul.reconsider();
+    await refreshing;
+    expect(query.status().stale).toBe(false);
+    expect(consul.asked(path)).toHaveLength(3);
+    // The request from before is the one that is answered next.
+    consul.answer(path, { index: 8, body: ["b"] });
+    await eventually(() => query.value() === "b");
+    expect(query.status().errors).toBe(0);
+  });
+
+  test("that is not answered renews", async () => {
+    start();
+    consul.answer(path, { index: 7, body: ["a"] });
+    await asked(2);
+    let refused = 0;
+    consul.always(path, ({ query: { index } }) => {
+      if (index !== undefined) return undefined;
+      refused += 1;
+      return refused === 1 ? { status: 500, body: "" } : { index: 9, body: ["b"] };
+    });
+    await query.refresh();
+    await eventually(() => query.value() === "b");
+  });
+
+  test("ends the wait after a failure, and is nothing before the start and after the end", async () => {
+    start();
+    consul.answer(path, { status: 500, body: "" });
+    await eventually(() => query.status().errors === 1);
+    await eventually(() => clock.sleeps.length === 1);
+    await query.refresh();
+    await asked(2);
+    consul.answer(path, { index: 9, body: ["b"] });
+    await eventually(() => query.value() === "b");
+    end.abort();
+    await running;
+    const before = consul.requests.length;
+    await query.refresh();
+    expect(consul.requests.length).toBe(before);
+  });
+});
+
+test("while Consul is known to give no answer at all, it is not asked again and again", async () => {
+  start({ silent: () => true });
+  consul.answer(path, { raw: (_response, socket) => socket.destroy() });
+  await eventually(() => clock.sleeps.length === 1);
+  expect(clock.sleeps).toEqual([10_000]);
+  query.renew();
+  consul.answer(path, { index: 7, body: ["a"] });
+  await eventually(() => query.value() === "a");
+});
+
 describe("wake", () => {
   test("ends the wait after a failure and no request under way", async () => {
     let recovered = 0;

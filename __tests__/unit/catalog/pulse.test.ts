@@ -28,7 +28,7 @@ beforeEach(async () => {
     clock,
     logger: silentLogger,
     onLost: (reason) => told.push(reason),
-    onBack: () => told.push("back"),
+    onBack: (survived) => told.push(survived ? "back" : "back, connections lost"),
   });
   running = pulse.run(end.signal).finally(() => client.close());
 });
@@ -84,6 +84,30 @@ test("a stall that is over at the second look is no outage", async () => {
   expect(told).toEqual([]);
 });
 
+test("an old connection that is not answered while a new one is has died, and others may have with it", async () => {
+  consul.always(path, (request) => (request === consul.asked(path)[0] ? undefined : leader));
+  await asked(1);
+  clock.advance(2_000);
+  await asked(2);
+  await eventually(() => clock.pending().includes(1_000));
+  expect(told).toEqual([]);
+  clock.advance(1_000);
+  await eventually(() => told.length === 1);
+  expect(told).toEqual(["back, connections lost"]);
+  expect(pulse.outage()).toBeUndefined();
+});
+
+test("a beat from before the outage that is answered at last tells that its connection survived", async () => {
+  await asked(1);
+  clock.advance(2_000);
+  await asked(2);
+  clock.advance(500);
+  await asked(3);
+  consul.answer(path, ...consul.asked(path).map(() => leader));
+  await eventually(() => told.length === 2);
+  expect(told[1]).toBe("back");
+});
+
 test("while Consul is away it is tried again every 300 ms on connections of their own, at most seven at a time", async () => {
   await asked(1);
   clock.advance(2_000);
@@ -95,12 +119,14 @@ test("while Consul is away it is tried again every 300 ms on connections of thei
     clock.advance(300);
   }
   const timers = clock.pending();
-  expect(timers.length).toBeLessThanOrEqual(8);
+  expect(timers.length).toBeLessThanOrEqual(9);
   // The newest is answered, while those before it wait on.
   consul.always(path, () => leader);
   await asked(15);
+  await eventually(() => pulse.outage() === undefined);
+  clock.advance(100);
   await eventually(() => told.length === 2);
-  expect(told[1]).toBe("back");
+  expect(told[1]).toBe("back, connections lost");
   expect(pulse.outage()).toBeUndefined();
   expect(clock.pending()).toEqual([1_000]);
 });
@@ -118,8 +144,8 @@ test.each<readonly [string, FakeAnswer, RegExp]>([
   expect(told[0]).toMatch(reason);
   consul.always(path, () => leader);
   await rest(clock.sleeps.length);
-  await eventually(() => told.includes("back"));
-  expect(told).toHaveLength(2);
+  await eventually(() => told.length === 2);
+  expect(told[1]).toBe(reason.source.includes("ECONNRESET") ? "back, connections lost" : "back");
 });
 
 test.each([401, 403, 404, 429])("a %i is an answer", async (status) => {
