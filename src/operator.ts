@@ -66,7 +66,7 @@ export async function runOperator(options: OperatorOptions, signal: AbortSignal)
         sayBinary(now.text, was.text);
         if (now.text === was.text) return;
         renderer.haproxyVersion = now.text;
-        reconciler.trigger("binary");
+        reconciler.binaryChanged(now.text);
       },
     });
     const before = store.state().haproxy;

@@ -41,6 +41,25 @@ test("three of six instances killed -9 while Consul calls them well: every GET i
   expectEnough(report);
 });
 
+test("five of six that joined at run time killed -9 at the same moment: every GET is answered by the sixth", async () => {
+  const { consul, home, instances, load } = await begin(1);
+  for (const name of ["web-a", "web-b", "web-c", "web-d", "web-e"]) {
+    const joined = await instance(name);
+    instances.push(joined);
+    await consul.register(registration("web", joined));
+  }
+  await eventually("all are in", async () => (await serversRunning(home)).length === 6);
+  await sleep(2_000);
+  await Promise.all(instances.slice(0, 5).map((one) => one.kill()));
+  await eventually("HAProxy knows of all five", async () => (await down(home)).length === 5);
+  await sleep(2_000);
+  const report = await load.stop();
+
+  printLoad("five of six killed -9 at once", report);
+  expect(failuresByKind(report)).toBe("");
+  expectEnough(report);
+});
+
 test("an instance killed -9 in the middle of its answers costs those answers and no others", async () => {
   const { home, instances, load } = await begin(6);
   const answers = await Promise.all([...Array(12)].map(() => streamed(home, 3_000)));

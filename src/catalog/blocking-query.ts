@@ -3,7 +3,7 @@ import { SluiceError, toSluiceError } from "../support/errors.ts";
 import { indexOf, isFiltered } from "./answers.ts";
 import { Belief, type BeliefOptions, type Judgement } from "./belief.ts";
 import type { ConsulAnswer, ConsulClient, ConsulRequest } from "./consul-client.ts";
-import { isDefiniteRefusal, isTurnedAway, refusalDetails } from "./refusal.ts";
+import { isDefiniteRefusal, isTooLarge, isTurnedAway, refusalDetails } from "./refusal.ts";
 import type { Slots } from "./slots.ts";
 import { TokenBucket } from "./token-bucket.ts";
 
@@ -20,7 +20,7 @@ const localBackoff: BackoffPolicy = { baseMs: 50, maxMs: 500 };
 const remoteBackoff: BackoffPolicy = { baseMs: 100, maxMs: 10_000 };
 /** A request that is refused for what it is will not be answered soon. */
 const refusalBackoff: BackoffPolicy = { baseMs: 1_000, maxMs: 30_000 };
-/** A token without rights or a limit that is reached: hundreds of watches meet it at the same moment. */
+/** A token without rights, a limit that is reached, answers too large: hundreds of watches meet it at the same moment. */
 const turnedAwayBackoff: BackoffPolicy = { baseMs: 500, maxMs: 5_000 };
 /** While Consul gives no answer at all, which others find out, and tell when that is over. */
 const silentBackoff: BackoffPolicy = { baseMs: 10_000, maxMs: 30_000 };
@@ -281,7 +281,7 @@ export class BlockingQuery<T> {
   private policyAfter(error: SluiceError): BackoffPolicy {
     if (isDefiniteRefusal(error)) return refusalBackoff;
     if (this.options.silent?.() === true) return silentBackoff;
-    if (isTurnedAway(error)) return this.options.scout === true ? scoutBackoff : turnedAwayBackoff;
+    if (isTurnedAway(error) || isTooLarge(error)) return this.options.scout === true ? scoutBackoff : turnedAwayBackoff;
     return this.policy();
   }
 

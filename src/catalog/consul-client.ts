@@ -117,6 +117,7 @@ export class ConsulClient {
       let bytes = 0;
 
       let over = false;
+      const most = mostLargeBodies * this.maxBodyBytes;
 
       const release = () => {
         over = true;
@@ -148,7 +149,7 @@ export class ConsulClient {
           bytes += chunk.length;
           this.bytesUnderWay += chunk.length;
           if (bytes > this.maxBodyBytes) giveUp(tooLarge(request, this.maxBodyBytes));
-          else if (this.bytesUnderWay > mostLargeBodies * this.maxBodyBytes) giveUp(tooMuch(request));
+          else if (this.bytesUnderWay > most) giveUp(tooMuch(request, most));
         });
         incoming.once("end", () => {
           answeredAt = clock.now();
@@ -275,11 +276,11 @@ function unreachable(request: ConsulRequest, what: string, cause?: unknown): Slu
   });
 }
 
-function tooMuch(request: ConsulRequest): SluiceError {
+function tooMuch(request: ConsulRequest, limit: number): SluiceError {
   return new SluiceError(
     "ERR_CONSUL_ANSWER_INVALID",
     `Consul's answer to ${request.path} was not read to its end: too many large answers came at the same moment`,
-    { retryable: true, details: { path: request.path } },
+    { retryable: true, details: { path: request.path, limit } },
   );
 }
 

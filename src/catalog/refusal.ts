@@ -48,6 +48,11 @@ export function isTurnedAway(error: SluiceError): boolean {
   return [401, 403, 429].includes(refusalDetails(error).status ?? 0);
 }
 
+/** Whether an answer was too large to be read: to begin with it again and again costs as much as reading it. */
+export function isTooLarge(error: SluiceError): boolean {
+  return error.code === "ERR_CONSUL_ANSWER_INVALID" && error.details["limit"] !== undefined;
+}
+
 /** Whether there was an answer that nothing can be read from, as opposed to a Consul that says it has no data yet. */
 export function isUnusableAnswer(error: SluiceError): boolean {
   return error.code === "ERR_CONSUL_ANSWER_INVALID" && error.details["noData"] !== true;

@@ -211,10 +211,11 @@ export class Committer {
       throw thrown;
     });
     if ((outcome === "written" || outcome === "same") && config !== undefined) this.parts.onTaken(config);
-    if (outcome === "surprise") {
+    if (outcome === "surprise" || outcome === "unbelieved") {
       // Somebody else's hand or a new process: the pass that reads back touches again, and the lag counts from here.
       this.carriedSince ??= since;
-      this.parts.onSurprise("verification");
+      // Doubting anew would spoil the read-back that is under way, and the next, for ever.
+      if (outcome === "surprise") this.parts.onSurprise("verification");
     } else if (outcome === "refused") {
       this.fileRetry.failed();
       const complaint = state.fileRefused;

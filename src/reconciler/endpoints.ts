@@ -8,17 +8,18 @@ import type { LaneParts } from "./lane.ts";
  * Writes down what was changed at run time, after it has been verified: reads the changed backends back over a new
  * connection, has `haproxy -c` judge the file, then puts maps, file and state in place.
  *
- * @returns `same` where the file says it already; `surprise` where what runs is not what was believed; `refused` where
- *   HAProxy does not take the file, which then stays as it was; `waiting` where that is known and not asked again yet
+ * @returns `same` where the file says it already; `surprise` where what runs is not what was believed; `unbelieved`
+ *   where that is known already, so that a pass is to read it back; `refused` where HAProxy does not take the file, which
+ *   then stays as it was; `waiting` where that is known and not asked again yet
  */
 export async function writeEndpoints(
   parts: LaneParts,
   signal: AbortSignal,
-): Promise<"written" | "same" | "surprise" | "refused" | "waiting"> {
+): Promise<"written" | "same" | "surprise" | "unbelieved" | "refused" | "waiting"> {
   const { process, runtime, store, state, events } = parts;
   const running = state.current;
   const capabilities = runtime.capabilities();
-  if (running === undefined || capabilities === undefined || !state.up || !state.believed) return "surprise";
+  if (running === undefined || capabilities === undefined || !state.up || !state.believed) return "unbelieved";
   const seen = state.changes;
   const touched = [...state.touched].sort();
   state.touched.clear();

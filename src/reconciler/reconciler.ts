@@ -97,8 +97,8 @@ export class Reconciler {
   private surprises = 0;
   /** Passes in a row in which HAProxy refused something. */
   private refusals = 0;
-  /** What was believed to run when a resync was asked for; what differs from it then is somebody else's doing. */
-  private resyncOf: Running | undefined;
+  /** What was believed to run when a resync was asked for, while nothing was being changed. */
+  private resyncOf: { readonly running: Running | undefined; readonly changes: number } | undefined;
   private lastFailure: string | undefined;
   private pending: string | undefined;
   private active = false;
@@ -195,7 +195,8 @@ export class Reconciler {
 
   /** Compares what really runs with what is wanted, now. */
   resync(): void {
-    this.resyncOf ??= this.state.believed ? this.state.current : undefined;
+    const { state } = this;
+    if (state.believed && !this.active) this.resyncOf ??= { running: state.current, changes: state.changes };
     this.state.doubt();
     this.state.askFileAgain();
     this.trigger("resync");
@@ -205,6 +206,13 @@ export class Reconciler {
   trigger(cause: string): void {
     this.pending = cause;
     if (!this.active && !this.signal.aborted) void this.drain();
+  }
+
+  /** Another HAProxy judges and is started from here on: what the last one did not take is tried again. */
+  binaryChanged(version: string): void {
+    this.isolation.quarantine.retry(`HAProxy's binary is ${version} now`);
+    this.structures.forget();
+    this.trigger("binary");
   }
 
   /** Offers newer settings or another template. */
@@ -426,15 +434,16 @@ export class Reconciler {
     return desire(wish.services, wish.inputs, admission.admitted, admission.doubted);
   }
 
+  /** What differs from what was believed, and was not changed by ourselves since, is somebody else's doing. */
   private sayDrift({ servers }: ReadBack & { readonly kind: "known" }): void {
     const { state, resyncOf: asked } = this;
     this.resyncOf = undefined;
     const capabilities = this.parts.runtime.capabilities();
-    // Changed by ourselves meanwhile: what differs may be so by that.
-    if (asked === undefined || capabilities === undefined || asked.config !== state.current?.config) return;
+    if (asked?.running === undefined || asked.changes !== state.changes) return;
+    if (capabilities === undefined || state.current === undefined) return;
     announceDrift(this.parts.events, [
-      ...serverDrift({ believed: asked, observed: servers, capabilities, leaving: state.leaving }),
-      ...mapDrift(asked.maps, state.current.maps),
+      ...serverDrift({ believed: asked.running, observed: servers, capabilities, leaving: state.leaving }),
+      ...mapDrift(asked.running.maps, state.current.maps),
     ]);
   }
 

@@ -290,6 +290,16 @@ describe("errors never end it and never change the value", () => {
     expect(clock.sleeps.slice(0, 8)).toEqual([500, 1_000, 2_000, 4_000, 5_000, 5_000, 5_000, 5_000]);
   });
 
+  test("an answer that is too large is not begun again at that pace either", async () => {
+    start({ random: () => 1 });
+    for (let errors = 1; errors <= 4; errors += 1) {
+      consul.answer(path, { index: 9, body: `[${"1,".repeat(6_000)}1]` });
+      await eventually(() => query.status().errors === errors);
+      await wakeFrom(errors);
+    }
+    expect(clock.sleeps.slice(0, 4)).toEqual([500, 1_000, 2_000, 4_000]);
+  });
+
   test.each([
     ["5", 5_000],
     ["86400", 60_000],

@@ -174,6 +174,26 @@ describe("the file", () => {
   });
 });
 
+test("a write that is due while a pass reads back waits for it, and does not make it begin again and again", async () => {
+  await serving();
+  const { observe } = world.haproxy;
+  world.haproxy.observe = async (backends) => {
+    await world.clock.sleep(500);
+    return observe.call(world.haproxy, backends);
+  };
+  await world.publish({ web: [a, b] });
+  await world.advance(90);
+  // The write falls due in the middle of the first read-back, behind which another one waits.
+  world.reconciler.resync();
+  await world.advance(20);
+  world.reconciler.resync();
+  world.journal.splice(0);
+  await world.advance(5_000);
+  expect(world.reconciler.status().haproxy.believed).toBe(true);
+  expect(world.fileServers()).toEqual({ web: { [A]: 1, [B]: 1 } });
+  expect(world.journal.filter((entry) => entry === "observe all").length).toBeLessThanOrEqual(3);
+});
+
 describe("reloads", () => {
   test("what comes within the interval is done in one", async () => {
     await serving();

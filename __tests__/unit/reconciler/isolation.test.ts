@@ -164,6 +164,17 @@ describe("data that HAProxy does not take from a file", () => {
     expect(world.asked().filter((entry) => entry === "validate" || entry === "reload")).toEqual([]);
   });
 
+  test("is tried again with another HAProxy", async () => {
+    await serving();
+    await world.publish({ web: [{ ...a, meta: bad }], db: [c] });
+    await world.advance(3_000);
+    world.haproxy.mend();
+    world.reconciler.binaryChanged("3.0.11");
+    await world.advance(5_000);
+    expect(quarantined()).toEqual([]);
+    expect(world.store.config).toContain("nonsense");
+  });
+
   test("is tried again with another template", async () => {
     await serving();
     await world.publish({ web: [{ ...a, meta: bad }], db: [c] });

@@ -159,6 +159,18 @@ describe("somebody else's hand", () => {
     expect(drift?.data["count"]).toBe(30);
   });
 
+  test("what became of our own doing is not said to be somebody else's", async () => {
+    await serving();
+    const release = world.haproxy.hold("apply");
+    world.haproxy.breakOffNextAdd();
+    await world.publish({ web: [a, b] });
+    world.reconciler.resync();
+    release();
+    await world.advance(2_000);
+    expect(world.haproxy.serving("web")).toEqual({ [A]: 1, [B]: 1 });
+    expect(world.eventsOf("drift")).toEqual([]);
+  });
+
   test("a resync that is asked for while a pass is under way reads back all the same", async () => {
     await serving();
     const release = world.haproxy.hold("apply");

@@ -271,13 +271,21 @@ function tooManyWords(words: readonly string[], { needsPoolKeywords }: Capabilit
   return count > maxCommandWords ? `it takes ${count} words, a command may have ${maxCommandWords}` : undefined;
 }
 
-/** What the file implies and `add server` does not: with `ssl` or `send-proxy`, checks do the same only when told. */
+/**
+ * What the file implies and `add server` does not: with `ssl` or `send-proxy`, checks do the same only when told; and
+ * with `observe`, 2.6 has neither an `error-limit` nor an `on-error` unless told, so that connections that fail never
+ * take a server out (measured; 3.0 and later have the defaults of configuration manual 5.2).
+ */
 function spelledOut(words: readonly string[]): readonly string[] {
   if (!words.includes("check")) return words;
   const more: string[] = [];
   if (words.includes("ssl") && !words.includes("check-ssl") && !words.includes("no-check-ssl")) more.push("check-ssl");
   const sendsProxy = words.some((word) => word.startsWith("send-proxy"));
   if (sendsProxy && !words.includes("check-send-proxy")) more.push("check-send-proxy");
+  if (words.includes("observe")) {
+    if (!words.includes("error-limit")) more.push("error-limit", "10");
+    if (!words.includes("on-error")) more.push("on-error", "fail-check");
+  }
   return more.length === 0 ? words : [...words, ...more];
 }
 

@@ -82,6 +82,20 @@ describe("servers", () => {
       ],
     ],
     [
+      "what 2.6 does not assume of a server that is added is spelled out: what failed connections come to",
+      ["backend web", "default-server check observe layer4"],
+      [
+        "backend web",
+        "default-server check observe layer4",
+        "server a 10.0.0.1:80",
+        "server b 10.0.0.2:80 error-limit 1 on-error mark-down",
+      ],
+      [
+        "add web/a 10.0.0.1:80 check observe layer4 error-limit 10 on-error fail-check weight 1 (check)",
+        "add web/b 10.0.0.2:80 check observe layer4 error-limit 1 on-error mark-down weight 1 (check)",
+      ],
+    ],
+    [
       "the defaults section counts",
       ["defaults", "default-server check inter 5s", "backend web"],
       ["defaults", "default-server check inter 5s", "backend web", "server a 10.0.0.1:80"],
