@@ -5,25 +5,30 @@ import { SluiceError } from "../support/errors.ts";
 /**
  * `quote`: a text or number as one word of haproxy.cfg, quoted where something in it is special.
  *
- * @throws SluiceError ERR_VALUE_UNSAFE for control characters
+ * @throws SluiceError ERR_VALUE_UNSAFE for control characters, and for an empty text: HAProxy takes an empty word for
+ *   the end of its line and leaves out, up to 3.0 without a word, what stands behind it (measured)
  */
 export function quote(value: unknown): string {
-  return quoteWord(textOf(value));
+  return quoteWord(filled(textOf(value)));
 }
 
 /**
  * `format`: a text or number as one word where HAProxy takes a log-format string (configuration manual 8.2.4): what
  * `quote` makes of it, with each `%` doubled. Only quoted, a service named `%[env(TOKEN)]` would be evaluated.
  *
- * @throws SluiceError ERR_VALUE_UNSAFE for control characters
+ * @throws SluiceError ERR_VALUE_UNSAFE as `quote`
  */
 export function format(value: unknown): string {
-  return quoteWord(textOf(value).replaceAll("%", "%%"));
+  return quoteWord(filled(textOf(value)).replaceAll("%", "%%"));
 }
 
-/** `words`: each word of a text quoted by itself; what parts words is white space. */
+/**
+ * `words`: each word of a text quoted by itself; what parts words is white space.
+ *
+ * @throws SluiceError ERR_VALUE_UNSAFE as `quote`
+ */
 export function words(value: unknown): string {
-  const parts = textOf(value).trim().split(/ +/);
+  const parts = filled(textOf(value).trim()).split(/ +/);
   return parts.map(quoteWord).join(" ");
 }
 
@@ -79,6 +84,11 @@ function textOf(value: unknown): string {
   if (typeof value === "number" && Number.isFinite(value)) return String(value);
   const what = value === undefined || value === null ? "no value" : `a value of type ${typeof value}`;
   throw new SluiceError("ERR_TEMPLATE_FAILED", `got ${what} where a text or a number is needed`);
+}
+
+function filled(text: string): string {
+  if (text !== "") return text;
+  throw unsafe(text, "is empty, and an empty word ends its line for HAProxy; leave it out with {% if %}");
 }
 
 function unsafe(text: string, problem: string): SluiceError {

@@ -24,6 +24,8 @@ export function carriedValues(instance: Instance): Values {
   if (before !== undefined) return before;
   const problems: string[] = [];
   const tags = instance.tags.filter((tag) => {
+    // It says nothing, and could stand nowhere.
+    if (tag === "") return false;
     const problem = problemOf(tag);
     if (problem !== undefined) problems.push(`tag ${shown(tag)} ${problem}; register it without`);
     return problem === undefined;

@@ -25,7 +25,7 @@ describe("values of an instance", () => {
 
   test("with a control character, or too long, cost themselves only and are named", () => {
     const long = "x".repeat(1_025);
-    const values = carriedValues(withValues(["good", "two\nlines", "nul\0", long], { good: "1", bad: "\r" }));
+    const values = carriedValues(withValues(["", "good", "two\nlines", "nul\0", long], { good: "1", bad: "\r" }));
     expect(values.tags).toEqual(["good"]);
     expect(values.meta).toEqual({ good: "1" });
     expect(values.problems).toHaveLength(4);
