@@ -9,6 +9,8 @@ import { answers, type Scene, serversRunning, statusNow } from "./system.ts";
 import { registration, type WebInstance } from "./web-instance.ts";
 
 const host = "web.service.local";
+/** The first second of a load is its slowest. */
+const leastSeconds = 5;
 
 /** Where instances are registered: an agent, or what stands for one. */
 export type Registrar = Pick<ConsulAgent, "register" | "deregister">;
@@ -154,10 +156,11 @@ export class ConsulWorld {
     return outage;
   }
 
-  /** Ends the load and prints its line. */
+  /** Ends the load, once it has lasted for long enough to mean something, and prints its line. */
   async end(scenario: string, ...more: readonly string[]): Promise<LoadReport> {
     const { load } = this.startedLoad;
     if (load === undefined) throw new Error("nobody asks");
+    await sleep(Math.max(0, leastSeconds - load.report().seconds) * 1_000);
     const report = await load.stop();
     if (report.failures.length > 0) {
       process.stdout.write(`${JSON.stringify(report.failures.slice(0, 20))}\n${this.words()}\n`);

@@ -19,8 +19,8 @@ const awayMs = 300;
 
 /** The operator and its HAProxy, and all that can befall them. */
 export class ModelFaults {
-  /** Whether an operator runs that has said that HAProxy is up. */
-  operatorUp = true;
+  /** Whether what somebody leaves can be answered: an operator runs, and HAProxy hears it. */
+  able = true;
   private readonly scene: Scene;
   private readonly home: SluiceHome;
   private readonly done: (readonly LogLine[])[] = [];
@@ -65,8 +65,11 @@ export class ModelFaults {
         return this.killHaproxy(fault.who);
       case "haproxy-freeze": {
         const worker = await eventualPid(this.home, workerPid);
+        this.able = false;
         process.kill(worker, "SIGSTOP");
-        return sleep(frozenMs).finally(() => thaw(worker));
+        await sleep(frozenMs).finally(() => thaw(worker));
+        this.able = true;
+        return;
       }
       case "foreign-reload":
         // While another reload goes on, the master is not there to be asked.
@@ -80,14 +83,14 @@ export class ModelFaults {
 
   /** Kills the operator and starts the next one; the steps that follow do not wait for it. */
   private async killOperator(): Promise<void> {
-    this.operatorUp = false;
+    this.able = false;
     await this.sluice.end("SIGKILL");
     this.done.push(this.sluice.lines());
     this.sluice = this.scene.run(this.home);
     this.restarting = this.sluice
       .logged(({ event }) => event === "process-up", 30_000)
       .then(() => {
-        this.operatorUp = true;
+        this.able = true;
       });
     // Whoever waits for it gets the error.
     this.restarting.catch(() => undefined);

@@ -236,7 +236,7 @@ export class ModelWorld {
     while (!this.stopped) {
       await sleep(50);
       const now = performance.now();
-      if (this.faults.operatorUp && this.catalog.up) await this.catalog.age(now - before);
+      if (this.faults.able && this.catalog.up) await this.catalog.age(now - before);
       before = now;
     }
   }

@@ -56,9 +56,9 @@ export async function proxySocket(socketPath: string): Promise<SocketProxy> {
       back.write(chunk);
     });
     back.on("data", (chunk: Buffer) => {
+      // The answer to `prompt` is of no use to spoil: it would only be a connection that cannot be made.
       if (begun === "none" && asked > 1) begun = proxy.fault;
       const fault = begun;
-      // The answer to `prompt` is of no use to spoil: it would only be a connection that cannot be made.
       if (fault === "none") {
         front.write(chunk);
         return;
