@@ -1,6 +1,7 @@
 import { sectionsByKey } from "../haproxy/config/equality.ts";
 import { serverLines } from "../haproxy/config/servers.ts";
 import type { Config } from "../haproxy/config/types.ts";
+import type { ObservedBackends } from "../haproxy/plan/types.ts";
 import type { Backend, LoadBalancer } from "../routing/types.ts";
 import type { Clock } from "../support/clock.ts";
 import type { EventLog } from "./events.ts";
@@ -85,6 +86,16 @@ export class Admission {
       backend,
       [...(this.doubted.get(backend) ?? [])].filter((name) => !well.has(name)),
     );
+  }
+
+  /** What a process that was adopted serves already needs no first check any more; what waited in it waits on. */
+  found(servers: ObservedBackends): void {
+    for (const [backend, rows] of servers) {
+      if (this.admitted.has(backend)) continue;
+      const serving = rows.filter((row) => row.weight > 0 && !row.maintenance).map((row) => row.name);
+      if (serving.length > 0) this.adopt(backend, serving);
+      this.doubt(rows.filter((row) => row.weight === 0 && !row.maintenance && row.check !== "passed"));
+    }
   }
 
   /** Servers that are not known to be well: they wait for HAProxy's next good check. Returns whether any is new here. */

@@ -1,77 +1,30 @@
 import { guardPolicy } from "../guard/policy.ts";
 import type { Accepted } from "../guard/types.ts";
-import type { SectionCache } from "../haproxy/config/parse.ts";
 import { planChanges } from "../haproxy/plan/plan.ts";
-import type { Desired, LeavingServer, ObservedBackends, Plan, ReloadReason } from "../haproxy/plan/types.ts";
+import type { Desired, ObservedBackends, Plan, ReloadReason } from "../haproxy/plan/types.ts";
 import type { ObservedServer } from "../haproxy/runtime/types.ts";
-import { type BackoffPolicy, backoffMs } from "../support/backoff.ts";
-import type { Clock } from "../support/clock.ts";
 import { toSluiceError } from "../support/errors.ts";
 import { Mutex } from "../support/mutex.ts";
 import { Admission } from "./admission.ts";
 import { announceApplied, announceExclusions } from "./announce.ts";
 import { applyPlan } from "./apply.ts";
+import type { Beginning, ReconcilerParts } from "./beginning.ts";
 import { Committer } from "./committer.ts";
 import { createDesire, type Inputs, type Wish } from "./desire.ts";
 import { announceDrift, mapDrift, serverDrift } from "./drift.ts";
-import type { EventLog } from "./events.ts";
 import { Guard, type ReleaseOutcome } from "./guard.ts";
 import { type Complaint, Isolation } from "./isolation.ts";
+import { KeptTemplate } from "./kept-template.ts";
 import { LeavingServers } from "./leaving.ts";
 import { OldWorkers } from "./old-workers.ts";
-import type {
-  CatalogPort,
-  KeptQuarantine,
-  ProbePort,
-  ProcessPort,
-  RenderPort,
-  RuntimePort,
-  StorePort,
-} from "./ports.ts";
 import { type ReadBack, readBack } from "./read-back.ts";
 import { type Running, RunningState } from "./running.ts";
 import { saveAccepted } from "./save-accepted.ts";
 import { type ReconcilerStatus, reconcilerStatus } from "./status.ts";
 import type { StructureOutcome, StructureRequest } from "./structure.ts";
 import { StructureGate } from "./structure-gate.ts";
+import { Surprises } from "./surprises.ts";
 import { InputsTrial } from "./trial.ts";
-
-export interface ReconcilerParts {
-  readonly catalog: CatalogPort;
-  readonly runtime: RuntimePort;
-  readonly process: ProcessPort;
-  readonly store: StorePort;
-  readonly render: RenderPort;
-  readonly probe: ProbePort;
-  readonly clock: Clock;
-  readonly events: EventLog;
-  readonly sections: SectionCache;
-  /** Path of the Runtime API's socket. */
-  readonly runtimeSocket: string;
-  /** Called when other settings or another template have come into force. */
-  readonly onInputs: (inputs: Inputs) => void;
-}
-
-/** Where the reconciler begins: what the state directory knows. */
-export interface Beginning {
-  /** In force from the start: the inputs that were last good, or today's where there are none. */
-  readonly inputs: Inputs;
-  /** Today's inputs where they differ from those. */
-  readonly candidate?: Inputs;
-  /** The services that were accepted last. */
-  readonly accepted?: Accepted;
-  /** What was in quarantine. */
-  readonly quarantine?: KeptQuarantine;
-  /** The live file; undefined on the very first start. */
-  readonly running?: Running;
-  readonly generation: number;
-  readonly leaving: readonly LeavingServer[];
-}
-
-/** Between two tries after a surprise; the first one follows at once. */
-const retries: BackoffPolicy = { baseMs: 50, maxMs: 2_000 };
-/** So many surprises in a row make a repair at run time hopeless: one reload settles it. */
-const hopeless = 3;
 
 /**
  * The loop. One pass at a time, the newest snapshot wins, every pass starts from state: what the catalog says now
@@ -94,19 +47,13 @@ export class Reconciler {
   private readonly desire;
   private readonly desireCandidate;
   private leaving: LeavingServers | undefined;
-  private surprises = 0;
-  /** Passes in a row in which HAProxy refused something. */
-  private refusals = 0;
-  /** What was believed to run when a resync was asked for, while nothing was being changed. */
-  private resyncOf: { readonly running: Running | undefined; readonly changes: number } | undefined;
-  private lastFailure: string | undefined;
+  private readonly surprises: Surprises;
   private pending: string | undefined;
   private active = false;
   private signal: AbortSignal = AbortSignal.abort();
-  private cancelRetry: (() => void) | undefined;
-  /** Digest of the template that is kept as the last good one, as far as this life knows. */
-  private keptTemplate: string | undefined;
-  private keeping: Promise<void> = Promise.resolve();
+  /** What was believed to run when a resync was asked for, while nothing was being changed. */
+  private resyncOf: { readonly running: Running | undefined; readonly changes: number } | undefined;
+  private readonly template: KeptTemplate;
   private save: ((accepted: Accepted) => void) | undefined;
 
   constructor(parts: ReconcilerParts, beginning: Beginning) {
@@ -122,6 +69,8 @@ export class Reconciler {
     );
     this.desire = createDesire(parts.render, parts.sections, parts.runtimeSocket);
     this.desireCandidate = createDesire(parts.render, parts.sections, parts.runtimeSocket);
+    this.surprises = new Surprises({ ...parts, state: this.state, trigger: (cause) => this.trigger(cause) });
+    this.template = new KeptTemplate(parts.store, (thrown) => this.failed(thrown));
     this.isolation = new Isolation(
       {
         ...parts,
@@ -186,9 +135,9 @@ export class Reconciler {
     forget();
     await committing;
     await this.mutex.run(() => undefined);
-    await this.keeping;
+    await this.template.settled();
     await this.isolation.settled();
-    this.cancelRetry?.();
+    this.surprises.stop();
     this.structures.stop();
     this.trial.stop();
   }
@@ -238,7 +187,7 @@ export class Reconciler {
       this.pending = undefined;
       try {
         await this.mutex.run(() => this.pass(cause));
-        this.lastFailure = undefined;
+        this.surprises.ended();
       } catch (thrown) {
         if (this.signal.aborted) break;
         this.failed(thrown);
@@ -260,7 +209,7 @@ export class Reconciler {
     if (back?.kind === "known") {
       this.structures.known();
       this.sayDrift(back);
-      this.letInWhoServes(back);
+      this.admission.found(back.servers);
     }
 
     const capabilities = runtime.capabilities();
@@ -306,16 +255,11 @@ export class Reconciler {
     const { state, wish } = this;
     if (plan.operations.length > 0 || observed !== undefined) this.committer.touch();
     if (state.leaving.size > 0) this.leaving?.wake();
-    if (complete) {
-      this.surprises = 0;
-      this.refusals = 0;
-    } else {
-      this.refusals += 1;
-      this.surprise("operation-refused");
-    }
+    if (complete) this.surprises.settled();
+    else this.surprises.refused(this.signal);
     if (wish === undefined) return;
     this.admission.follow(wish.loadBalancer, wish.desired.config, this.signal);
-    const reload = plan.reload ?? (this.refusals >= hopeless ? giveUpReason : undefined);
+    const reload = plan.reload ?? this.surprises.giveUp();
     if (reload === undefined) this.structures.forget();
     // While other inputs are on trial, their structure is the one that is asked for.
     if (this.trial.candidate === undefined) this.structures.want(wish, reload);
@@ -386,20 +330,7 @@ export class Reconciler {
   private acceptInputs(): void {
     this.trial.accept();
     this.isolation.quarantine.retry("settings or template are others now");
-    this.keepTemplate();
-  }
-
-  /** The template in force is good: the next start may fall back to it. */
-  private keepTemplate(): void {
-    const { template } = this.trial.inForce;
-    if (template.digest === this.keptTemplate) return;
-    this.keptTemplate = template.digest;
-    this.keeping = this.keeping
-      .then(() => this.parts.store.writeTemplate(template))
-      .catch((thrown) => {
-        this.keptTemplate = undefined;
-        this.failed(thrown);
-      });
+    this.template.keep(this.trial.inForce.template);
   }
 
   /** Whether there is no file that HAProxy could be started on. */
@@ -419,10 +350,9 @@ export class Reconciler {
     }
     this.structures.loaded(request);
     if (request.kind === "wish") this.isolation.quarantine.took(request.wish.services);
-    this.surprises = 0;
-    this.refusals = 0;
+    this.surprises.settled();
     if (onTrial) this.acceptInputs();
-    else if (inputs === this.trial.inForce) this.keepTemplate();
+    else if (inputs === this.trial.inForce) this.template.keep(this.trial.inForce.template);
     this.trigger("reloaded");
   }
 
@@ -447,16 +377,6 @@ export class Reconciler {
     ]);
   }
 
-  /** What a process that was adopted serves already needs no first check any more; what waited in it waits on. */
-  private letInWhoServes(back: ReadBack & { readonly kind: "known" }): void {
-    for (const [backend, rows] of back.servers) {
-      if (this.admission.admitted.has(backend)) continue;
-      const serving = rows.filter((row) => row.weight > 0 && !row.maintenance).map((row) => row.name);
-      if (serving.length > 0) this.admission.adopt(backend, serving);
-      this.admission.doubt(rows.filter((row) => row.weight === 0 && !row.maintenance && row.check !== "passed"));
-    }
-  }
-
   private processGone(detail: string): void {
     if (!this.state.up) return;
     this.state.up = false;
@@ -466,27 +386,9 @@ export class Reconciler {
     this.committer.processGone();
   }
 
-  /** What runs may not be what was believed: read back and settle it, at once the first time, then with growing waits. */
-  private surprise(cause: string): void {
-    this.state.doubt();
-    if (this.signal.aborted) return;
-    const waitMs = this.surprises === 0 ? 0 : backoffMs(retries, this.surprises);
-    this.surprises += 1;
-    this.cancelRetry?.();
-    this.cancelRetry = this.parts.clock.timer(waitMs, () => this.trigger(cause));
-  }
-
   private failed(thrown: unknown): void {
-    const error = toSluiceError(thrown);
-    const known = this.lastFailure === error.message;
-    this.lastFailure = error.message;
-    this.parts.events.emit("reconcile-failed", known ? "debug" : "error", error.message, {
-      code: error.code,
-      ...error.details,
-    });
-    // A broken template or setting mends by an edit only; all else may mend by itself.
-    if (error.retryable || error.code === "ERR_INTERNAL") this.surprise("failed");
-    if (error.code === "ERR_HAPROXY_UNREACHABLE") void this.askWhetherItRuns();
+    const { code } = this.surprises.failed(thrown, this.signal);
+    if (code === "ERR_HAPROXY_UNREACHABLE") void this.askWhetherItRuns();
   }
 
   /** An exit that nobody saw: a process that ended between two steps, or one of another parent. */
@@ -495,22 +397,17 @@ export class Reconciler {
     if (!runs && !this.signal.aborted) this.processGone("nothing answers on its socket");
   }
 
+  private surprise(cause: string): void {
+    this.surprises.surprise(cause, this.signal);
+  }
+
   /** HAProxy runs the live file again: what was changed since that was written is done at once, not after a wait. */
   private resumed(): void {
-    this.surprises = 0;
-    this.refusals = 0;
+    this.surprises.settled();
     this.surprise("process-up");
   }
 }
 
 const notRunningReason: readonly ReloadReason[] = [
   { code: "process-started", subject: "HAProxy", sentence: "is not running" },
-];
-
-const giveUpReason: readonly ReloadReason[] = [
-  {
-    code: "structure-unknown",
-    subject: "HAProxy",
-    sentence: `refused what it was asked ${hopeless} times in a row; a reload settles it`,
-  },
 ];
