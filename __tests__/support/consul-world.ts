@@ -25,9 +25,12 @@ export class ConsulWorld {
   readonly sluice: RunningSluice;
   /** All that is registered, by service. */
   readonly members: { readonly service: string; readonly web: WebInstance }[] = [];
+  /** What the operator asks. */
+  private readonly address: string;
   private readonly startedLoad: { load?: Load } = {};
 
-  private constructor(scene: Scene, home: SluiceHome) {
+  private constructor(scene: Scene, home: SluiceHome, address: string) {
+    this.address = address;
     this.scene = scene;
     this.home = home;
     this.sluice = scene.run(home);
@@ -44,7 +47,7 @@ export class ConsulWorld {
     address: string,
     settings: Readonly<Record<string, unknown>> = {},
   ): Promise<ConsulWorld> {
-    const world = new ConsulWorld(scene, await scene.home(address, settings));
+    const world = new ConsulWorld(scene, await scene.home(address, settings), address);
     for (const name of ["web-1", "web-2", "web-3", "web-4"]) await world.join(consul, "web", name);
     for (const service of ["other", "more"]) {
       for (const number of [1, 2]) await world.join(consul, service, `${service}-${number}`);
@@ -91,8 +94,9 @@ export class ConsulWorld {
     if (load === undefined) throw new Error("nobody asks");
     const deadline = performance.now() + timeoutMs;
     while (load.report().bodies[name] === undefined) {
-      if (performance.now() > deadline)
-        throw new Error(`${name} does not serve within ${timeoutMs} ms\n${this.words()}`);
+      if (performance.now() > deadline) {
+        throw new Error(`${name} does not serve within ${timeoutMs} ms\n${await this.whoHasWhat()}\n${this.words()}`);
+      }
       await sleep(2);
     }
     return Math.round(performance.now() - from);
@@ -173,6 +177,20 @@ export class ConsulWorld {
   async mostMemory(): Promise<number> {
     const status = await readFile(`/proc/${this.sluice.pid}/status`, "utf8");
     return Math.round(Number(/^VmHWM:\s+(\d+) kB/m.exec(status)?.[1]) / 1_024);
+  }
+
+  /** What Consul has of `web`, by a plain read and by its streaming view, and what the operator has of Consul. */
+  private async whoHasWhat(): Promise<string> {
+    const ask = async (query: string) => {
+      const answer = await fetch(`${this.address}/v1/health/service/web?${query}`, {
+        signal: AbortSignal.timeout(5_000),
+      });
+      const ids = (await answer.text()).match(/"ID":\s*"web-[^"]*"/g);
+      return `${query}: ${answer.status}, index ${answer.headers.get("x-consul-index")}, ${ids?.join()}`;
+    };
+    const views = [ask("near=_agent"), ask("index=2&wait=1s")].map((view) => view.catch(String));
+    const { catalog } = await statusNow(this.home);
+    return [...(await Promise.all(views)), JSON.stringify(catalog)].join("\n");
   }
 
   /** What the operator logged last, for a test that fails. */
