@@ -203,3 +203,21 @@ export class World {
     );
   }
 }
+
+// Three instances, and the names of their servers.
+export const a = { id: "a", port: 8001 };
+export const b = { id: "b", port: 8002 };
+export const c = { id: "c", port: 8003 };
+export const A = "a_10.0.0.1:8001";
+export const B = "b_10.0.0.1:8002";
+export const C = "c_10.0.0.1:8003";
+
+/** A process that serves `web` from `a`, file and all written. */
+export async function servingWorld(options?: WorldOptions): Promise<World> {
+  const world = new World(options);
+  await world.start();
+  await world.publish({ web: [a] });
+  await world.advance(2_000);
+  world.asked();
+  return world;
+}

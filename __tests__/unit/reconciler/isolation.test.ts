@@ -1,15 +1,9 @@
 import { afterEach, describe, expect, test } from "@jest/globals";
-import { World, type WorldOptions } from "../../support/reconciler-world.ts";
+import { A, a, B, b, C, c, World, type WorldOptions } from "../../support/reconciler-world.ts";
 
 let world: World;
 afterEach(() => world.stop());
 
-const a = { id: "a", port: 8001 };
-const b = { id: "b", port: 8002 };
-const c = { id: "c", port: 8003 };
-const A = "a_10.0.0.1:8001";
-const B = "b_10.0.0.1:8002";
-const C = "c_10.0.0.1:8003";
 const bad = { line: "nonsense" };
 
 /** A process that serves `web` from `a` and `db` from `c`; HAProxy takes no line with "nonsense" from a file. */

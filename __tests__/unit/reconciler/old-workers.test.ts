@@ -1,11 +1,9 @@
 import { afterEach, expect, test } from "@jest/globals";
-import { World } from "../../support/reconciler-world.ts";
+import { a, c, World } from "../../support/reconciler-world.ts";
 
 let world: World;
 afterEach(() => world.stop());
 
-const a = { id: "a", port: 8001 };
-const c = { id: "c", port: 8003 };
 const template = (bound: string) => `timeout client 60s\nglobal\n  hard-stop-after ${bound}\ndefaults`;
 
 /** A process that serves `web`, and was reloaded for another service; the worker before has connections left. */

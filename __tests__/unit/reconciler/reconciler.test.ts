@@ -1,25 +1,13 @@
 import { afterEach, describe, expect, test } from "@jest/globals";
 import { SluiceError } from "../../../src/support/errors.ts";
-import { hostsMap, World, type WorldOptions } from "../../support/reconciler-world.ts";
+import { A, a, B, b, C, c, hostsMap, servingWorld, World, type WorldOptions } from "../../support/reconciler-world.ts";
 
 let world: World;
 afterEach(() => world.stop());
 
-const a = { id: "a", port: 8001 };
-const b = { id: "b", port: 8002 };
-const c = { id: "c", port: 8003 };
-const A = "a_10.0.0.1:8001";
-const B = "b_10.0.0.1:8002";
-const C = "c_10.0.0.1:8003";
-
-/** A process that serves `web` from `a`, file and all written. */
-async function serving(options?: WorldOptions): Promise<void> {
-  world = new World(options);
-  await world.start();
-  await world.publish({ web: [a] });
-  await world.advance(2_000);
-  world.asked();
-}
+const serving = async (options?: WorldOptions) => {
+  world = await servingWorld(options);
+};
 
 describe("the first start", () => {
   test("validates, tries the machine, writes maps before the file, and starts HAProxy with everything in it", async () => {

@@ -1,23 +1,12 @@
 import { afterEach, describe, expect, test } from "@jest/globals";
-import { World, type WorldOptions } from "../../support/reconciler-world.ts";
+import { A, a, B, b, c, servingWorld, type World, type WorldOptions } from "../../support/reconciler-world.ts";
 
 let world: World;
 afterEach(() => world.stop());
 
-const a = { id: "a", port: 8001 };
-const b = { id: "b", port: 8002 };
-const c = { id: "c", port: 8003 };
-const A = "a_10.0.0.1:8001";
-const B = "b_10.0.0.1:8002";
-
-/** A process that serves `web` from `a`, file and all written. */
-async function serving(options?: WorldOptions): Promise<void> {
-  world = new World(options);
-  await world.start();
-  await world.publish({ web: [a] });
-  await world.advance(2_000);
-  world.asked();
-}
+const serving = async (options?: WorldOptions) => {
+  world = await servingWorld(options);
+};
 
 const inForce = () => world.reconciler.trial.inForce.template.sources["haproxy.cfg.njk"];
 
