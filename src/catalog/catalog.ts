@@ -3,6 +3,7 @@ import type { Clock } from "../support/clock.ts";
 import { SluiceError } from "../support/errors.ts";
 import type { Logger } from "../support/logger.ts";
 import { learnAgentFacts } from "./agent-facts.ts";
+import { Audit } from "./audit.ts";
 import { type Budget, reportBeyond, shareConnections } from "./budget.ts";
 import type { CatalogStatus } from "./catalog-status.ts";
 import { ConsulClient } from "./consul-client.ts";
@@ -40,6 +41,7 @@ export class ConsulCatalog {
   private readonly lists: ListWatch;
   private readonly witnesses: Witnesses;
   private readonly pulse: Pulse;
+  private readonly audit: Audit;
   private readonly publisher: Publisher;
   private readonly watched: WatchedServices;
   private readonly tasks = new Set<Promise<void>>();
@@ -75,6 +77,7 @@ export class ConsulCatalog {
       silent: () => this.pulse.silent(),
       onWentBack: () => {
         for (const { watch } of this.watched.entries()) watch.renew();
+        this.beginAudit();
       },
     });
     this.witnesses = new Witnesses({ client: this.client, clock, logger });
@@ -104,8 +107,10 @@ export class ConsulCatalog {
           if (survived) this.start(watch.refresh());
           else watch.renew();
         }
+        this.beginAudit();
       },
     });
+    this.audit = new Audit(clock, () => this.reread([...this.watched.entries()].map(({ id }) => id)));
   }
 
   /** Watches until the signal aborts; resolves when every watch has ended. To be called once. */
@@ -121,6 +126,7 @@ export class ConsulCatalog {
       await new Promise<void>((resolve) => signal.addEventListener("abort", () => resolve(), { once: true }));
     }
     end.abort(signal.reason);
+    this.audit.stop();
     this.watched.stopAll();
     this.publisher.stop();
     while (this.tasks.size > 0) await Promise.all(this.tasks);
@@ -265,6 +271,10 @@ export class ConsulCatalog {
       unwatched: this.gatherUnwatched(),
       departed: this.witnesses.departed(),
     };
+  }
+
+  private beginAudit(): void {
+    if (this.life !== undefined) this.audit.begin(this.life);
   }
 
   private async readAnew(entries: readonly Watched[]): Promise<void> {

@@ -222,6 +222,33 @@ test("a catalog that was restored is read anew, though the views of its services
   expect(service("a")?.freshness.reason).toMatch(/lost or restored/);
 });
 
+test("a view that is still made anew when it is asked is found out by a plain read soon after", async () => {
+  const before = [healthEntry("a", "a1"), healthEntry("a", "a2")];
+  consul.set("a", before);
+  await start();
+  await eventually(() => consul.fake.asked(health("a")).some(({ query }) => query["index"] !== undefined));
+  const restored = [healthEntry("a", "a1"), healthEntry("a", "a3")];
+  const oldIndex = Number(
+    consul.fake.asked(health("a")).find(({ query }) => query["index"] !== undefined)?.query["index"],
+  );
+  // The view: what it had, under the old index, and nothing to whoever waits for more.
+  consul.override(health("a"), ({ query }) => {
+    if (query["near"] !== undefined) return { index: 4, body: restored };
+    return query["index"] === undefined ? { index: oldIndex, body: before } : undefined;
+  });
+  consul.override("/v1/catalog/services", ({ query }) =>
+    query["filter"] === undefined && Number(query["index"] ?? 0) !== 4
+      ? { index: 4, body: { consul: [], a: ["haproxy.enable=true"] } }
+      : undefined,
+  );
+  await eventually(() => consul.fake.asked(health("a")).some(({ query }) => query["near"] !== undefined));
+  // From here on the view is the restored catalog's too.
+  consul.override(health("a"), ({ query }) =>
+    query["index"] === undefined ? { index: 4, body: restored } : undefined,
+  );
+  await eventually(() => ids("a")?.join() === "a1,a2,a3");
+});
+
 describe("a Consul that falls silent", () => {
   test("makes all stale with since when, and all is asked anew when it answers again", async () => {
     const names = Array.from({ length: 30 }, (_name, index) => `s${index}`);
