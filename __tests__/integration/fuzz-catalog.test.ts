@@ -77,16 +77,13 @@ backend {{ b.name | token }}
   acl named hdr(x-name) -m str -- {{ one.name | quote }}
 {% endfor %}
 {% for s in b.servers %}
-  # {{ s.node | quote }} {{ s.instanceId | quote }}
+  # {{ (s.node or "-") | quote }} {{ (s.instanceId or "-") | quote }}
 {% for tag in s.tags %}
   # {{ tag | quote }}
-{# An empty word would end the line for HAProxy, which 3.2 warns of. #}
-{% if tag %}
   acl tagged hdr(x-tag) -m str -- {{ tag | quote }}
-{% endif %}
 {% endfor %}
 {% for key, value in s.meta %}
-  # {{ key | quote }}: {{ value | quote }}
+  # {{ key | quote }}: {{ (value or "-") | quote }}
   http-response set-header X-Meta {{ (key ~ "=" ~ value) | format }} if { res.hdr(x-meta) -m sub -- {{ key | quote }} }
 {% endfor %}
   http-response set-header X-Tags {{ ("," ~ (s.tags | join(","))) | format }}

@@ -184,6 +184,9 @@ describe("a master that is silent while its worker serves", () => {
     expect(await ask()).toBe("one");
     process.kill(master, "SIGUSR2");
     await eventually(() => existsSync(home.masterSocket), "the socket to be back");
+    // The master answers on it only some ms later; with its pid file gone, nothing else tells of it until then.
+    let answers = false;
+    while (!answers) answers = await first.running();
     expect((await home.managed().adoptOrStart()).adopted).toBe(true);
   }, 60_000);
 

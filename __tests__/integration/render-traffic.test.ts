@@ -261,7 +261,7 @@ describe("a request that got no answer", () => {
   test("is sent again when it is a GET", async () => {
     await get("both.service.local", {}, "/drop/get");
     const noted = () => [...first.dropped(), ...second.dropped()].filter((line) => line === "GET /drop/get");
-    await until(() => noted().length === 4, "the first try and three more");
+    await until(() => noted().length === 6, "the first try and five more");
   });
 });
 

@@ -108,14 +108,16 @@ export class ModelCatalog {
     this.up = true;
   }
 
-  /** So much time has gone by in which somebody could notice who left. */
+  /**
+   * So much time has gone by in which somebody could notice who left. Of those whose time is over one ends: where most of
+   * what a service is held up by ends at the same moment, no number of retries would do.
+   */
   async age(ms: number): Promise<void> {
-    for (const one of this.drained) {
-      one.leftMs -= ms;
-      if (one.leftMs > 0) continue;
-      this.drained.delete(one);
-      await one.web.stop();
-    }
+    for (const one of this.drained) one.leftMs -= ms;
+    const over = [...this.drained].find(({ leftMs }) => leftMs <= 0);
+    if (over === undefined) return;
+    this.drained.delete(over);
+    await over.web.stop();
   }
 
   async stop(): Promise<void> {

@@ -44,11 +44,15 @@ export class ModelWorld {
     this.template = template;
     this.catalog = new ModelCatalog(scene, consul);
     this.clients = new ModelClients(home, () => this.catalog.services);
-    const wanted = () => this.catalog.services.flatMap(serversWanted);
-    this.faults = new ModelFaults(scene, home, wanted, (dark) => {
-      this.clients.blackout = dark;
-      for (const service of dark ? this.catalog.services : []) service.expectedSince = undefined;
-    });
+    this.faults = new ModelFaults(
+      scene,
+      home,
+      () => this.wanted(),
+      (dark) => {
+        this.clients.blackout = dark;
+        for (const service of dark ? this.catalog.services : []) service.expectedSince = undefined;
+      },
+    );
     this.aging = this.age();
   }
 
@@ -133,10 +137,10 @@ export class ModelWorld {
   private async differences(): Promise<readonly string[]> {
     const { services } = this.catalog;
     const { reconciler: status, catalog } = await statusNow(this.home);
-    const believed = this.believedIn(catalog);
-    const running = (await serversRunning(this.home)).filter((server) => !believed.has(backendOf(server)));
-    const file = (await serversInFile(this.home)).filter((server) => !believed.has(backendOf(server)));
-    const wanted = services.flatMap(serversWanted).sort();
+    const believed = refilling(catalog);
+    const running = this.judgeable(await serversRunning(this.home), believed);
+    const file = this.judgeable(await serversInFile(this.home), believed);
+    const wanted = this.wanted();
     const edition = await ask(this.home.httpPort, { host: "nobody.service.local" });
     const [map, mapFile] = [await mapRunning(this.home, "hosts.map"), await mapInFile(this.home, "hosts.map")];
     const found = [
@@ -183,41 +187,38 @@ export class ModelWorld {
   }
 
   /**
-   * Names of services that are empty and that the operator believes in all the same: within minutes after Consul has come
-   * back with nothing it takes no service's word for that.
-   */
-  private believedIn({ stale }: CatalogSummary): ReadonlySet<string> {
-    const refilling = stale.filter(({ reason }) => reason === refillReason).map(({ name }) => name);
-    const there = new Set(this.catalog.services.flatMap(({ name, instances }) => (instances.size > 0 ? [name] : [])));
-    return new Set(refilling.filter((name) => !there.has(name)));
-  }
-
-  /**
    * What it has not seen leave before, or come again afterwards, the operator believes in for minutes: it cannot know that
    * nobody will register it again. So both are waited for.
    */
   private async restartConsul(): Promise<void> {
     await this.faults.restarted();
+    let before: ReadonlySet<string> = new Set();
     await eventually(
       "the operator has seen who left",
       async () => {
-        const believed = this.believedIn((await statusNow(this.home)).catalog);
-        const wanted = this.catalog.services.flatMap(serversWanted);
-        const running = await serversRunning(this.home);
-        return running.every((server) => wanted.includes(server) || believed.has(backendOf(server)));
+        before = refilling((await statusNow(this.home)).catalog);
+        return this.judgeable(await serversRunning(this.home), before).every((server) =>
+          this.wanted().includes(server),
+        );
       },
       20_000,
     );
     await this.catalog.restartConsul();
     await eventually(
       "the operator has seen who came again",
-      async () => {
-        const { catalog } = await statusNow(this.home);
-        const believed = this.believedIn(catalog);
-        return catalog.stale.every(({ name }) => believed.has(name));
-      },
+      async () => (await statusNow(this.home)).catalog.stale.every(({ name }) => before.has(name)),
       20_000,
     );
+  }
+
+  private wanted(): readonly ServerText[] {
+    return this.catalog.services.flatMap(serversWanted).sort();
+  }
+
+  /** Without those that may be too many: of services that lost somebody soon after Consul came back with nothing. */
+  private judgeable(found: readonly ServerText[], believed: ReadonlySet<string>): readonly ServerText[] {
+    const wanted = this.wanted();
+    return found.filter((server) => wanted.includes(server) || !believed.has(backendOf(server)));
   }
 
   /** Under another name first: a template that is read half-written may be a valid one. */
@@ -240,6 +241,11 @@ export class ModelWorld {
       before = now;
     }
   }
+}
+
+/** Services in which the operator believes more than Consul lists, within minutes after that came back with nothing. */
+function refilling({ stale }: CatalogSummary): ReadonlySet<string> {
+  return new Set(stale.filter(({ reason }) => reason === refillReason).map(({ name }) => name));
 }
 
 function backendOf(server: ServerText): string {

@@ -9,6 +9,14 @@ import type { RunningState } from "./running.ts";
 /** First and longest wait between two tries to delete a leaving server. */
 const firstWaitMs = 20;
 const longestWaitMs = 1_000;
+/**
+ * No server is deleted sooner than this after it took its last request. A request whose connection failed waits for up to
+ * 1 s before it is tried again, and refers to the server meanwhile without counting as attached to it: 2.6.12 deletes the
+ * server, and the worker ends with a segmentation fault when the request goes on (measured; 3.0.11 deletes it and lives,
+ * 3.2 refuses). So this is the template's `timeout connect`, in which an attempt under way may fail, that second, and
+ * some more.
+ */
+const lastTriesMs = 2_500;
 
 export interface LeavingParts {
   readonly runtime: RuntimePort;
@@ -65,6 +73,7 @@ export class LeavingServers {
     if (state.up && state.believed) {
       for (const path of [...state.leaving.keys()].sort()) {
         if (this.signal.aborted) return;
+        if (this.leftMs(path, state.leaving.get(path)?.since ?? 0) < lastTriesMs) continue;
         // One deletion at a time under the mutex: a change that arrives meanwhile waits for one command at most.
         await mutex.run(() => this.tryDelete(path));
       }

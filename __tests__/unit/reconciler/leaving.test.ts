@@ -30,6 +30,16 @@ describe("leaving servers", () => {
     expect(world.store.state.leaving).toEqual([]);
   });
 
+  test("are not deleted while a request may still be about to try them again: HAProxy 2.6 ends by that", async () => {
+    await serving();
+    await world.publish({ web: [b] });
+    await world.advance(2_400);
+    expect(deletions()).toEqual([]);
+    await world.advance(2_000);
+    expect(deletions()).toEqual([`delete web/${A}`]);
+    expect(world.reconciler.status().leaving).toEqual([]);
+  });
+
   test("are deleted by force when their time is over", async () => {
     await serving({ settings: { haproxy: { drainTimeout: "10s" } } });
     world.haproxy.busy.add(`web/${A}`);
