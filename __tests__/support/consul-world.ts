@@ -121,8 +121,8 @@ export class ConsulWorld {
         return test(last);
       },
       timeoutMs,
-    ).catch((thrown) => {
-      throw new Error(`${String(thrown)}: ${JSON.stringify(last)}\n${this.words()}`);
+    ).catch(async (thrown) => {
+      throw new Error(`${String(thrown)}: ${JSON.stringify(last)}\n${await this.whoHasWhat()}\n${this.words()}`);
     });
     if (last === undefined) throw new Error("no status");
     return last;

@@ -5,8 +5,8 @@ const afterMs = [250, 1_000, 3_000, 10_000, 30_000];
 
 /**
  * Has all services read past the streaming views, a few times, after what those may not survive well: a catalog that was
- * restored, a Consul that was away. A view that is being made anew still answers with what it had, and then holds the
- * next question until an index comes that the restored catalog has yet to reach (observed on 1.19.2).
+ * restored, a Consul that was away. A view that is still being made anew would answer with what it had, and then hold the
+ * next question until an index comes that the restored catalog has yet to reach.
  */
 export class Audit {
   private readonly clock: Clock;

@@ -19,7 +19,7 @@ describe("leaving servers", () => {
     expect(world.reconciler.status().leaving).toEqual([{ server: `web/${A}`, since: expect.any(String) }]);
     await world.advance(5_000);
     const tries = deletions().length;
-    expect(tries).toBeGreaterThan(3);
+    expect(tries).toBeGreaterThan(1);
     expect(tries).toBeLessThan(20);
     expect(world.fileServers()).toEqual({ web: { [B]: 1 } });
     expect(world.store.state.leaving).toHaveLength(1);
@@ -100,8 +100,8 @@ describe("leaving servers", () => {
   test("are not put off by changes that follow each other without a pause", async () => {
     await serving();
     await world.publish({ web: [b] });
-    for (let weight = 2; weight < 12; weight += 1) {
-      await world.publish({ web: [{ ...b, weights: { passing: weight, warning: 1 } }] });
+    for (let count = 0; count < 300; count += 1) {
+      await world.publish({ web: [{ ...b, weights: { passing: 2 + (count % 2), warning: 1 } }] });
       await world.advance(10);
     }
     expect(world.haproxy.inMaintenance()).toEqual([]);
@@ -127,7 +127,7 @@ describe("leaving servers", () => {
     await world.publish({ web: [b, c] });
     await world.advance(1_000);
     world.haproxy.drift("web", A, { maintenance: false });
-    await world.advance(2_000);
+    await world.advance(4_000);
     expect(world.haproxy.serving("web")).toEqual({ [B]: 1, [C]: 1 });
     expect(world.haproxy.inMaintenance()).toEqual([`web/${A}`]);
   });

@@ -185,9 +185,9 @@ describe("an operator that comes back", () => {
     expect(world.asked()).toEqual([
       "adopt",
       `apply add web/${C} weight 1, retire web/${A}`,
-      `delete web/${A}`,
       "validate",
       "write config",
+      `delete web/${A}`,
     ]);
     expect(world.haproxy.pid).toBe(pid);
     expect(world.runningServers()).toEqual({ web: { [B]: 1, [C]: 1 } });
