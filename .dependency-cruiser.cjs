@@ -11,12 +11,14 @@ const typesOf = (name) => `^src/${name}/types[.]ts$`;
 
 const settings = "^src/settings/schema[.]ts$";
 const ports = "^src/reconciler/ports[.]ts$";
+/** What a service may say of itself: one table for tags, meta, overrides and settings. */
+const options = folder("settings/options");
 const serviceKey = "^src/catalog/service-key[.]ts$";
 const support = folder("support");
 
 /** No file system, network, process or clock: the same input gives the same output. */
 const pureFolders = ["guard", "routing", "haproxy/config", "haproxy/plan"];
-const pureContracts = [settings, support, serviceKey, typesOf("catalog"), ...pureFolders.map(typesOf)];
+const pureContracts = [settings, options, support, serviceKey, typesOf("catalog"), ...pureFolders.map(typesOf)];
 /** What the reconciler tells about itself; the admin API passes it on. */
 const reconcilerTold = "^src/reconciler/(status|events)[.]ts$";
 /** How a snapshot is written down. The store keeps it. */
@@ -27,7 +29,7 @@ const haproxyTypes = ["haproxy/config", "haproxy/plan", "haproxy/runtime", "hapr
 const layers = {
   support: [],
   settings: [support],
-  catalog: [support, settings, ports],
+  catalog: [support, settings, options, ports],
   guard: pureContracts,
   routing: pureContracts,
   "haproxy/config": pureContracts,
@@ -136,7 +138,7 @@ module.exports = {
       comment:
         "types.ts and ports.ts refer to contracts alone, so that whoever may see a type gets no more than types.",
       from: { path: ["^src/.+/types[.]ts$", ports] },
-      to: { path: "^src/", pathNot: ["/types[.]ts$", ports, settings, "^src/support/(clock|logger|errors)[.]ts$"] },
+      to: { path: "^src/", pathNot: ["/types[.]ts$", ports, settings, "^src/settings/options/table[.]ts$", "^src/support/(clock|logger|errors)[.]ts$"] },
     },
     {
       name: "root-is-not-imported",

@@ -1,3 +1,5 @@
+import type { Options } from "../settings/options/table.ts";
+
 /** Names a service as Consul tells it apart. Case counts: Consul looks names up case-insensitively, we do not. */
 export interface ServiceKey {
   readonly datacenter: string;
@@ -23,6 +25,12 @@ export interface Instance {
   /** Sorted. */
   readonly tags: readonly string[];
   readonly meta: Readonly<Record<string, string>>;
+  /** Consul's index at its registration: the smaller, the older. Left out where it is not known. */
+  readonly createIndex?: number;
+  /** Addresses by name (`lan`, `wan`, `lan_ipv4`…), where it has such. */
+  readonly taggedAddresses?: Readonly<Record<string, { readonly address: string; readonly port: number }>>;
+  /** Its node's zone, by the node's meta under the setting `services.zoneMeta`; left out where it has none. */
+  readonly zone?: string;
   /** Consul's service weights, 0..65535. */
   readonly weights: { readonly passing: number; readonly warning: number };
   /** The worst of all checks, node checks included; no check at all is passing. */
@@ -58,6 +66,22 @@ export interface CatalogService {
   /** Sorted by node, then id. The same object as before when nothing in it changed. */
   readonly instances: readonly Instance[];
   readonly freshness: Freshness;
+  /**
+   * Instances of the same service elsewhere: of other datacenters, or of a prepared query. They serve where none here
+   * can. Sorted like `instances`; left out where nobody asked for any.
+   */
+  readonly elsewhere?: readonly Instance[];
+  /**
+   * The tags and meta of the instances it had last, one of each kind, where it has none now: its routes stay with them.
+   */
+  readonly spoke?: readonly Pick<Instance, "node" | "id" | "tags" | "meta" | "createIndex">[];
+}
+
+/** What an operator wrote for a service in Consul's key-value store, as far as it could be read. */
+export interface Override {
+  readonly options: Options;
+  /** What could not be read, each in words a person understands. */
+  readonly problems: readonly string[];
 }
 
 /** Everything that is known of the selected services at one moment. Keyed by `serviceKeyString`. */
@@ -75,6 +99,8 @@ export interface Snapshot {
   readonly unwatched: ReadonlySet<string>;
   /** Names of nodes that are known to have left in good order: what stood on them is gone, however suddenly. */
   readonly departed: ReadonlySet<string>;
+  /** By service name. The same object while nothing in it changed; left out while none is known. */
+  readonly overrides?: ReadonlyMap<string, Override>;
   /** Grows by one with each snapshot of a catalog. */
   readonly sequence: number;
   /** Wall-clock ms. */

@@ -121,7 +121,11 @@ export function reconcilerStatus(source: StatusSource, capabilities: Capabilitie
         ...(since !== undefined && { emptySince: iso(since) }),
       };
     }),
-    routes: (wish?.loadBalancer.routes ?? []).map(({ host, backend }) => ({ host, backend })),
+    routes: (wish?.loadBalancer.routes ?? []).map(({ host, path, targets }) => ({
+      host,
+      path,
+      backend: targets[0]?.backend ?? "",
+    })),
     leaving: [...state.leaving].map(([server, { since }]) => ({ server, since: iso(since) })),
     joining: [...admission.waiting()].flatMap(([backend, names]) => [...names].map((name) => `${backend}/${name}`)),
     holds: (accepted?.holds ?? []).map(({ instance, since, cause }) => ({

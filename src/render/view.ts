@@ -1,6 +1,6 @@
 import { isIP } from "node:net";
 import { z } from "zod";
-import type { Backend, Exclusion, LoadBalancer, Route } from "../routing/types.ts";
+import type { Backend, LoadBalancer } from "../routing/types.ts";
 import type { Settings } from "../settings/schema.ts";
 import { SluiceError } from "../support/errors.ts";
 
@@ -27,6 +27,9 @@ const server = z.strictObject({
   joining: z.boolean().describe("True while it waits for HAProxy's first good check; its weight is 0 until then."),
   node: oneLine.describe("Name of the Consul node; any text."),
   instanceId: oneLine.describe("Consul's ServiceID; any text."),
+  options: z
+    .record(z.string(), z.unknown())
+    .describe("What the instance asks for, by the keys of docs/routing.md; only what is set."),
   tags: z.array(oneLine).describe("Its tags, sorted; any text of one line: write one with the filter `quote`."),
   meta: z
     .record(z.string(), oneLine)
@@ -52,11 +55,36 @@ const backend = z.strictObject({
     .describe("True for algorithms that hash: write `hash-type consistent`, and the servers' ids."),
   servers: z.array(server).describe("Its servers, sorted by name; may be empty."),
   sources: z.array(source).describe("The Consul services whose instances it holds."),
+  options: z
+    .record(z.string(), z.unknown())
+    .describe("What the service asks for, by the keys of docs/routing.md; only what is set."),
+  picks: z.boolean().describe("True where a route leads to some of its servers only."),
 });
 
 const route = z.strictObject({
-  host: oneLine.describe("Host name in lower case, without port."),
-  backend: name.describe("Name of the backend it leads to."),
+  host: oneLine.describe(
+    "Host name in lower case, without port; empty for any; may be a pattern such as `*.example.com`.",
+  ),
+  path: oneLine.describe("Beginning of the path, `/` for all."),
+  backend: name.describe("Name of the backend it leads to; where it leads to several, the one with the largest share."),
+});
+
+const rows = z.array(z.strictObject({ key: oneLine, value: oneLine }));
+
+const listener = z.strictObject({
+  port: z.number().int().min(1).max(65535).describe("1 to 65535."),
+  mode: z.enum(["http", "tcp"]).describe("`http` or `tcp`."),
+  sni: z.boolean().describe("True where the name TLS clients ask for tells where a connection goes."),
+});
+
+const maps = z.strictObject({
+  clients: rows.describe("Rows of clients.map: whom `allow` and `deny` mean."),
+  shares: rows.describe("Rows of shares.map: how a route is shared."),
+  conditions: rows.describe("Rows of conditions.map, in the order they are tried: methods and headers."),
+  rewrites: rows.describe("Rows of rewrites.map, in the order they are tried."),
+  hosts: rows.describe("Rows of hosts.map, in the order they are tried: patterns of host names."),
+  routes: rows.describe("Rows of routes.map: host and path, and what is done with a request."),
+  listeners: rows.describe("Rows of listeners.map: ports and names of connections that are passed on as they are."),
 });
 
 const exclusion = z.strictObject({
@@ -71,7 +99,9 @@ const exclusion = z.strictObject({
 /** What a template sees: the one source for its validation, its type and its table in docs/template.md. */
 export const viewSchema = z.strictObject({
   backends: z.array(backend).describe("One per service, sorted by name."),
-  routes: z.array(route).describe("Host names and where they lead, sorted by host."),
+  routes: z.array(route).describe("Hosts and paths and where they lead, sorted."),
+  maps: maps.describe("What the routes are at run time: rows for `mapFile`, each with `key` and `value`."),
+  listeners: z.array(listener).describe("Ports of HAProxy's own besides the HTTP entry point, sorted by port."),
   http: z
     .strictObject({
       bind: z.array(oneLine).describe("Addresses of the HTTP entry point, from the setting `http.bind`."),
@@ -111,12 +141,13 @@ export const viewSchema = z.strictObject({
 });
 
 export type View = z.output<typeof viewSchema>;
+type Rest = Pick<View, "routes" | "maps" | "listeners" | "excluded">;
 export type BackendView = View["backends"][number];
 /** What a backend's part sees besides the backend: all that does not grow with the fleet. */
 export type Surroundings = Pick<View, "http" | "stats" | "sluice" | "haproxy">;
 
 const surroundingsSchema = viewSchema.pick({ http: true, stats: true, sluice: true, haproxy: true });
-const restSchema = viewSchema.pick({ routes: true, excluded: true });
+const restSchema = viewSchema.pick({ routes: true, maps: true, listeners: true, excluded: true });
 
 export interface ViewFacts {
   readonly directory: string;
@@ -131,9 +162,7 @@ export class Viewer {
   #haproxyVersion: string | undefined;
   /** The last view's parts, with what they were made of: most changes are of servers and leave them as they are. */
   #lastSurroundings: { settings: Settings; defaultBackend: string | undefined; made: Surroundings } | undefined;
-  #lastRest:
-    | { routes: readonly Route[]; excluded: readonly Exclusion[]; made: Pick<View, "routes" | "excluded"> }
-    | undefined;
+  #lastRest: { from: LoadBalancer; made: Rest } | undefined;
 
   /** @param haproxyVersion undefined where HAProxy cannot be asked */
   constructor(facts: ViewFacts, haproxyVersion: string | undefined) {
@@ -162,14 +191,17 @@ export class Viewer {
     });
   }
 
-  #rest({ routes, excluded }: LoadBalancer): Pick<View, "routes" | "excluded"> {
+  #rest(from: LoadBalancer): Rest {
     const last = this.#lastRest;
-    if (last !== undefined && sameFields(last.routes, routes) && sameFields(last.excluded, excluded)) return last.made;
+    if (last !== undefined && sameRest(last.from, from)) return last.made;
+    const { routes, maps, listeners, excluded } = from;
     const made = checked(restSchema, "the routes", {
-      routes: routes.map(({ host, backend }) => ({ host, backend })),
+      routes: routes.map(({ host, path, targets }) => ({ host, path, backend: targets[0]?.backend ?? "" })),
+      maps,
+      listeners,
       excluded: excluded.map((one) => cleaned(one)),
     });
-    this.#lastRest = { routes, excluded, made };
+    this.#lastRest = { from, made };
     return made;
   }
 
@@ -201,7 +233,7 @@ export class Viewer {
   #backend(from: Backend): BackendView {
     const known = this.#known.get(from);
     if (known !== undefined) return known;
-    const { name, mode, balance, consistent, servers, sources } = from;
+    const { name, mode, balance, consistent, servers, sources, options, picks } = from;
     const made = checked(backend, `backend ${JSON.stringify(name)}`, {
       name,
       mode,
@@ -213,6 +245,8 @@ export class Viewer {
         instanceId: cleanText(instance.id),
       })),
       sources: sources.map((one) => cleaned(one)),
+      options,
+      picks,
     });
     this.#known.set(from, made);
     return made;
@@ -229,6 +263,11 @@ function checked<S extends z.ZodType>(schema: S, what: string, value: unknown): 
     `A value of ${what} cannot be carried into haproxy.cfg${path}: ${problem?.message ?? "unknown problem"}`,
     { details: { issues: result.error.issues.map(({ path, message }) => ({ path: path.join("."), message })) } },
   );
+}
+
+/** The routes and their maps are the very same objects while no route changed. */
+function sameRest(a: LoadBalancer, b: LoadBalancer): boolean {
+  return a.maps === b.maps && a.listeners === b.listeners && sameFields(a.excluded, b.excluded);
 }
 
 /** Whether two lists hold the same flat records in the same order. */

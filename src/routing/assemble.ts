@@ -2,6 +2,7 @@ import { serviceKeyString } from "../catalog/service-key.ts";
 import type { ServiceKey } from "../catalog/types.ts";
 import type { Settings } from "../settings/schema.ts";
 import type { ServiceBackend } from "./backend.ts";
+import { routeMaps } from "./map-rows.ts";
 import { shown } from "./shown.ts";
 import type { Backend, Exclusion, LoadBalancer, Route } from "./types.ts";
 
@@ -40,6 +41,8 @@ export function assemble(found: readonly ServiceBackend[], settings: Pick<Settin
   return {
     backends,
     routes: routes.sort((a, b) => order(a.host, b.host)),
+    listeners: [],
+    maps: routeMaps(routes),
     ...(fallback !== undefined && { defaultBackend: fallback.name }),
     excluded: excluded.sort(byService),
   };
@@ -56,9 +59,9 @@ function hostRoutes(backends: readonly Backend[], domain: string, excluded: Excl
     }
     const host = written.toLowerCase();
     const holder = routes.get(host);
-    if (holder === undefined) routes.set(host, { host, backend });
+    if (holder === undefined) routes.set(host, domainRoute(host, service, backend));
     else {
-      const reason = `the host ${host} leads to backend ${holder.backend}; rename one`;
+      const reason = `the host ${host} leads to backend ${holder.targets[0]?.backend}; rename one`;
       excluded.push({ service, code: "name-conflict", reason });
     }
   };
@@ -70,6 +73,19 @@ function hostRoutes(backends: readonly Backend[], domain: string, excluded: Excl
   }
   for (const backend of others) claim(sourceOf(backend).name, backend.name);
   return [...routes.values()];
+}
+
+function domainRoute(host: string, service: string, backend: string): Route {
+  return {
+    host,
+    path: "/",
+    match: "prefix",
+    methods: [],
+    conditions: [],
+    targets: [{ backend, share: 1, options: {}, origins: [{ service, kind: "domain", text: host }] }],
+    priority: 0,
+    sticky: false,
+  };
 }
 
 function sourceOf(backend: Backend): ServiceKey {

@@ -1,6 +1,7 @@
 import { z } from "zod";
 import { duration, durationWithin } from "./duration.ts";
-import { bind, consulAddress, domain, text, word } from "./text.ts";
+import { readOptions } from "./options/read-options.ts";
+import { bind, consulAddress, domain, networks, portRanges, text, word } from "./text.ts";
 
 const consul = z.strictObject({
   address: consulAddress
@@ -45,6 +46,44 @@ const http = z.strictObject({
   bind: bind.default(":80").describe("Address of the HTTP entry point; several, separated by a comma."),
   domain: domain.default("service.local").describe("A service answers at <service>.<domain>."),
   defaultService: text.optional().describe("Service that gets what no route matches; not set: the 404 page."),
+  trustedProxies: networks
+    .optional()
+    .describe(
+      "Networks of proxies before HAProxy, separated by commas: their X-Forwarded headers are believed, and the client is whom they name. Not set: nobody is believed.",
+    ),
+  acceptProxy: networks
+    .optional()
+    .describe("Networks, separated by commas, whose connections begin with the PROXY protocol."),
+  advertise: text
+    .optional()
+    .describe(
+      "Address and port under which other services find HAProxy, for the tag option register; not set: the agent's address and the port of http.bind.",
+    ),
+});
+
+const https = z.strictObject({
+  bind: bind.optional().describe("Address of the HTTPS entry point; several, separated by a comma. Not set: none."),
+  certificates: text
+    .optional()
+    .describe(
+      "Directory of certificates in PEM: name.pem with certificate and key, name.crt beside name.key, or a directory with fullchain.pem and privkey.pem. Watched; the name a client asks for chooses.",
+    ),
+  default: text
+    .optional()
+    .describe("Name of the certificate for clients that ask for none or an unknown name; not set: the first by name."),
+  minVersion: z.enum(["TLSv1.2", "TLSv1.3"]).default("TLSv1.2").describe("Least version of TLS."),
+});
+
+const tcp = z.strictObject({
+  ports: portRanges
+    .default("1024-65535")
+    .describe("Ports that services may have opened (option listen, Fabio's :port), as ranges separated by commas."),
+  bind: text.default("").describe("Address these ports are opened on; empty: all."),
+});
+
+const auth = z.strictObject({
+  file: text.describe("File with lines user:hash as crypt(3) knows them (htpasswd -B, mkpasswd); watched."),
+  realm: text.optional().describe("Realm browsers show; the scheme's name where it is not set."),
 });
 
 const stats = z.strictObject({
@@ -58,6 +97,13 @@ const stats = z.strictObject({
     .default("admin")
     .describe("User of the stats page. Change it."),
   password: text.default("admin").meta({ sensitive: true }).describe("Password of the stats page. Change it."),
+});
+
+/** Options by key, as `haproxy.<key>` tags have them. */
+const optionDocument = z.record(z.string(), z.unknown()).transform((document, context) => {
+  const { options, problems } = readOptions(document);
+  for (const { key, problem } of problems) context.addIssue({ code: "custom", path: [key], message: problem });
+  return options;
 });
 
 const services = z.strictObject({
@@ -82,7 +128,33 @@ const services = z.strictObject({
     ),
   remember: duration
     .default(86_400_000)
-    .describe("How long the empty backend of a service whose last instance left is kept."),
+    .describe("How long the empty backend and the routes of a service whose last instance left are kept."),
+  options: z
+    .record(z.string(), optionDocument)
+    .default({})
+    .describe(
+      "Options of services, by name; `*` for all. A service's own tags and meta go before, and the key-value store before those. See docs/routing.md.",
+    ),
+  overrides: text
+    .default("sluice/services")
+    .describe("Where in Consul's key-value store the operator's overrides are: <here>/<service>. off: nowhere."),
+  fabioPrefix: word.default("urlprefix-").describe("Prefix of Fabio's tags."),
+  address: z
+    .enum(["default", "lan", "wan", "lan_ipv4", "lan_ipv6", "wan_ipv4", "wan_ipv6"])
+    .default("default")
+    .describe("Which of an instance's tagged addresses is used, where it has it."),
+  failover: text
+    .optional()
+    .describe("Datacenters, separated by commas, whose instances of a service serve where none here can."),
+  zone: text
+    .optional()
+    .describe("Zone HAProxy is in: instances whose node is in another one serve only where none of this one can."),
+  zoneMeta: word.default("zone").describe("Key of a node's meta that names its zone."),
+  queries: text
+    .optional()
+    .describe(
+      "Prepared queries, separated by commas, each taken for a service of its name; they are asked every 10s, as Consul cannot tell when they change.",
+    ),
 });
 
 const guard = z.strictObject({
@@ -102,6 +174,29 @@ export const settingsSchema = z.strictObject({
   haproxy: haproxy.prefault({}),
   template: text.optional().describe("The template of haproxy.cfg; not set: the one that comes with Sluice."),
   http: http.prefault({}),
+  https: https.prefault({}),
+  tcp: tcp.prefault({}),
+  tls: z
+    .strictObject({
+      authorities: text
+        .optional()
+        .describe("Directory of PEM files of authorities that certificates of servers may be signed by (tls.ca)."),
+    })
+    .prefault({}),
+  auth: z
+    .record(z.string(), auth)
+    .default({})
+    .describe("Schemes of basic authentication by name, for the option auth."),
+  accessLog: z
+    .strictObject({
+      format: z.enum(["off", "common", "json"]).default("off").describe("A line per request. See docs/access-log.md."),
+      target: word
+        .default("stdout")
+        .describe(
+          "Where it goes: stdout (haproxy.log in the state directory) or a syslog server such as 127.0.0.1:514.",
+        ),
+    })
+    .prefault({}),
   stats: stats.prefault({}),
   services: services.prefault({}),
   guard: guard.prefault({}),

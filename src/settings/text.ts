@@ -1,3 +1,4 @@
+import { isIP } from "node:net";
 import { z } from "zod";
 
 /** A text that is not empty and holds no control character (a line break would end a line of haproxy.cfg). */
@@ -25,6 +26,28 @@ export const consulAddress = z.string().refine(isConsulAddress, {
   error:
     "not an address of Consul; write http://127.0.0.1:8500, https://consul:8501 or unix:///run/consul.sock, no user",
 });
+
+/** Networks, several separated by a comma: `10.0.0.0/8,fd00::/8,192.0.2.7`. */
+export const networks = word.refine((value) => value.split(",").every(isNetwork), {
+  error: "not networks; write 10.0.0.0/8,fd00::/8",
+});
+
+/** Ports and ranges of them, several separated by a comma: `1024-65535` or `443,5000-5999`. */
+export const portRanges = z.string().refine((value) => value.split(",").every(isPortRange), {
+  error: "not ports; write 1024-65535 or 443,5000-5999",
+});
+
+/** An address, or an address and the number of bits that count. */
+export function isNetwork(value: string): boolean {
+  const [, address = "", bits] = /^([^/]+)(?:\/(\d{1,3}))?$/.exec(value) ?? [];
+  const version = isIP(address);
+  return version !== 0 && (bits === undefined || Number(bits) <= (version === 4 ? 32 : 128));
+}
+
+function isPortRange(value: string): boolean {
+  const [, from = "", to = from] = /^(\d{1,5})(?:-(\d{1,5}))?$/.exec(value.trim()) ?? [];
+  return Number(from) >= 1 && Number(to) <= 65_535 && Number(from) <= Number(to);
+}
 
 function isConsulAddress(value: string): boolean {
   if (value.startsWith("unix://")) return /^unix:\/\/\/\S+$/.test(value);
