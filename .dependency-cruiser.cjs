@@ -53,13 +53,14 @@ const layers = {
     ...["guard", "routing", "haproxy/plan", "haproxy/config"].map(folder),
     ...["catalog", "render", "haproxy/runtime", "store"].map(typesOf),
   ],
+  certificates: [support, settings, ports, folder("haproxy/plan"), typesOf("render")],
   registration: [support, folder("settings"), typesOf("catalog")],
   admin: [
     support,
     settings,
     ports,
     reconcilerTold,
-    ...["catalog", "guard", "routing", "render", "store"].map(typesOf),
+    ...["catalog", "certificates", "guard", "routing", "render", "store"].map(typesOf),
     ...haproxyTypes,
   ],
   dashboard: ["^src/admin/contract[.]ts$"],
@@ -138,7 +139,7 @@ module.exports = {
       comment:
         "types.ts and ports.ts refer to contracts alone, so that whoever may see a type gets no more than types.",
       from: { path: ["^src/.+/types[.]ts$", ports] },
-      to: { path: "^src/", pathNot: ["/types[.]ts$", ports, settings, "^src/settings/options/table[.]ts$", "^src/support/(clock|logger|errors)[.]ts$"] },
+      to: { path: "^src/", pathNot: ["/types[.]ts$", ports, settings, "^src/settings/options/table[.]ts$", "^src/support/(clock|logger|errors|secret)[.]ts$"] },
     },
     {
       name: "root-is-not-imported",

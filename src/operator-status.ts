@@ -10,6 +10,7 @@ const shownEvents = 50;
 export function operatorStatus(
   reconciler: ReconcilerStatus,
   catalog: CatalogStatus,
+  certificates: Pick<OperatorStatus, "certificates" | "certificatesProblem">,
   events: EventLog,
   startedAt: string,
 ): OperatorStatus {
@@ -25,6 +26,7 @@ export function operatorStatus(
     startedAt,
     reconciler,
     catalog: summary,
+    ...certificates,
     events: events.recent(shownEvents),
   };
 }

@@ -7,6 +7,7 @@ import { checkBinary } from "./haproxy/process/validate.ts";
 import { RuntimeClient } from "./haproxy/runtime/client.ts";
 import { firstInputs, type InputSources, readTemplate, watchInputs } from "./operator-inputs.ts";
 import { operatorStatus } from "./operator-status.ts";
+import { certificatesStatus, openTls } from "./operator-tls.ts";
 import type { ReconcilerParts } from "./reconciler/beginning.ts";
 import { EventLog } from "./reconciler/events.ts";
 import type { StorePort, TemplateSource } from "./reconciler/ports.ts";
@@ -81,10 +82,18 @@ export async function runOperator(options: OperatorOptions, signal: AbortSignal)
     });
     // A connection that HAProxy closes is the first sign of its end.
     runtime.onClose(() => haproxy.suspect());
-    const catalog = new ConsulCatalog({ settings: settings.consul, expose: settings.services.expose, clock, logger });
     const renderer = new Renderer({ paths: store.paths, version, haproxyVersion: binary.text });
     const today = await readTemplate(settings);
     const known = await lastGood(store, logger);
+    const tls = await openTls({ settings, store, clock, emit: (...event) => events.emit(...event) });
+    renderer.material = tls.material;
+    const catalog = new ConsulCatalog({
+      settings: settings.consul,
+      services: settings.services,
+      remembered: known.beginning.accepted?.services.values() ?? [],
+      clock,
+      logger,
+    });
     const first = firstInputs(settings, today, known.template);
     const ports: OperatorPorts = {
       catalog,
@@ -96,6 +105,7 @@ export async function runOperator(options: OperatorOptions, signal: AbortSignal)
         () => binaryWatch.version.text,
       ),
       render: renderer,
+      ...(tls.certificates !== undefined && { certificates: tls.certificates }),
       probe: { probe: probeTcp },
       clock,
     };
@@ -107,18 +117,22 @@ export async function runOperator(options: OperatorOptions, signal: AbortSignal)
         runtimeSocket: store.paths.runtimeSocket,
         onInputs: (inputs) => {
           logger.setLevel(inputs.settings.log.level);
-          catalog.setExpose(inputs.settings.services.expose);
+          catalog.setServices(inputs.settings.services);
         },
       },
-      { ...first, ...known.beginning },
+      { ...first, ...known.beginning, certificates: tls.kept },
     );
     if (today.kind === "unreadable") reconciler.trial.unreadable(today.problem);
     const closeAdmin = await serveAdmin(store.paths.adminSocket, {
-      status: () => operatorStatus(reconciler.status(), catalog.status(), events, startedAt),
+      status: () => operatorStatus(reconciler.status(), catalog.status(), certificatesStatus(tls), events, startedAt),
       resync: () => reconciler.resync(),
       release: (target) => reconciler.release(target),
     });
     const closeWatch = await watchInputs(options, today, reconciler, clock);
+    tls.follow((material) => {
+      renderer.material = material;
+      reconciler.trigger("credentials");
+    });
     logger.info(
       {
         directory: store.paths.directory,
@@ -134,6 +148,7 @@ export async function runOperator(options: OperatorOptions, signal: AbortSignal)
     while (reconciler.committer.lagMs() !== undefined && clock.now() < deadline) await clock.sleep(10);
     life.abort();
     closeWatch();
+    tls.close();
     await Promise.all(running);
     await closeAdmin();
     runtime.close();

@@ -55,18 +55,18 @@ test("what somebody changes on the socket is named and set right at the resync, 
 
 test("entries of a map too: at once where a person asks for it", async () => {
   const { home, sluice, load } = await begin({ resync: "1h" });
-  const map = path.join(home.state, "maps", "hosts.map");
-  const before = await mapRunning(home, "hosts.map");
+  const map = path.join(home.state, "maps", "routes.map");
+  const before = await mapRunning(home, "routes.map");
   const hands: readonly Hand[] = [
     {
-      commands: [`add map ${map} more.service.local web`],
-      said: [`${map} more.service.local: "web", should be not there`],
+      commands: [`add map ${map} more.service.local/ web`],
+      said: [`${map} more.service.local/: "web", should be not there`],
     },
-    { commands: [`set map ${map} other.service.local web`], said: [`other.service.local: "web", should be "other"`] },
-    { commands: [`del map ${map} other.service.local`], said: [`other.service.local: not there, should be "other"`] },
+    { commands: [`set map ${map} other.service.local/ web`], said: [`other.service.local/: "web", should be "other"`] },
+    { commands: [`del map ${map} other.service.local/`], said: [`other.service.local/: not there, should be "other"`] },
     {
-      commands: [`clear map ${map}`, `add map ${map} ${host} web`],
-      said: [`other.service.local: not there, should be "other"`],
+      commands: [`clear map ${map}`, `add map ${map} ${host}/ web`],
+      said: [`other.service.local/: not there, should be "other"`],
     },
   ];
   for (const hand of hands) {
@@ -76,7 +76,7 @@ test("entries of a map too: at once where a person asks for it", async () => {
     const { code } = await sluiceCommand(["resync", "--settings", home.settingsFile]);
     expect(code).toBe(0);
     await isSaid(sluice, hand, from);
-    await eventually("the map is as it was", async () => same(await mapRunning(home, "hosts.map"), before));
+    await eventually("the map is as it was", async () => same(await mapRunning(home, "routes.map"), before));
     // Long before the next resync by itself; most of it is the start of the command.
     expect(performance.now() - asked).toBeLessThan(30_000);
   }

@@ -4,6 +4,7 @@ import type { ConsulAgent } from "../support/consul-agent.ts";
 import { startClientAgent } from "../support/consul-client-agent.ts";
 import { expectEnough, printLoad } from "../support/fault-report.ts";
 import { OutsideNode } from "../support/outside-node.ts";
+import { servePool } from "../support/served-pool.ts";
 import { eventually, type RunningSluice, type SluiceHome } from "../support/sluice.ts";
 import { answers, ask, countEvents, Scene, serversRunning, statusNow } from "../support/system.ts";
 import { registration, type WebInstance } from "../support/web-instance.ts";
@@ -24,10 +25,7 @@ beforeEach(async () => {
 afterEach(() => scene.end());
 
 async function serving(count: number): Promise<number> {
-  sluice = scene.run(home);
-  await sluice.logged((line) => line.event === "reloaded");
-  await answers(home, host);
-  await eventually(`${count} serve`, async () => (await serversRunning(home)).length === count, 20_000);
+  sluice = await servePool(scene, home, host, count);
   return sluice.lines().length;
 }
 

@@ -1,9 +1,8 @@
 import { afterEach, beforeEach, expect, jest, test } from "@jest/globals";
 import { failuresByKind, reportLoad } from "../support/fault-report.ts";
 import { FaultWorld } from "../support/fault-world.ts";
-import { OutsideNode } from "../support/outside-node.ts";
 import { eventually, liveConfig, masterPid } from "../support/sluice.ts";
-import { type SmallDisk, smallDisk } from "../support/small-disk.ts";
+import type { SmallDisk } from "../support/small-disk.ts";
 import { ask, countEvents, Scene, serversRunning, statusNow } from "../support/system.ts";
 
 jest.setTimeout(120_000);
@@ -16,10 +15,7 @@ let world: FaultWorld;
 
 beforeEach(async () => {
   scene = new Scene();
-  const consul = await scene.consul();
-  const home = await scene.home(consul.address, { reload: { minInterval: "100ms" } });
-  disk = smallDisk(scene, home.state);
-  world = await FaultWorld.beginIn(scene, home, new OutsideNode(consul));
+  ({ disk, world } = await FaultWorld.beginOnSmallDisk(scene));
 });
 afterEach(() => scene.end());
 

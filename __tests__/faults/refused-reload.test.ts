@@ -8,11 +8,10 @@ import { afterEach, beforeEach, expect, jest, test } from "@jest/globals";
 import { haproxyBinary } from "../support/binaries.ts";
 import { failuresByKind, reportLoad } from "../support/fault-report.ts";
 import { freePort } from "../support/free-port.ts";
-import { startInstanceProcess } from "../support/instance-process.ts";
-import { type OwnTemplate, ownTemplate } from "../support/own-template.ts";
+import type { OwnTemplate } from "../support/own-template.ts";
+import { loadOnTemplate } from "../support/served-pool.ts";
 import { eventually, liveConfig, type SluiceHome, workerPid } from "../support/sluice.ts";
 import { answers, countEvents, Scene, serversRunning } from "../support/system.ts";
-import { registration } from "../support/web-instance.ts";
 
 jest.setTimeout(180_000);
 
@@ -99,26 +98,12 @@ test("a reload that fails all the same leaves the old worker and file; endpoints
   expect(failuresByKind(report)).toBe("");
 });
 
-/** Four instances of `web`, an operator on a template of its own, and sixteen clients. */
-async function begin() {
-  const consul = await scene.consul();
-  const home = await scene.home(consul.address);
-  const template = await ownTemplate(home);
-  await template.writeEdition(0);
-  const haproxy = { binary: await powerless(home) };
-  await home.configure({ template: template.path, reload: { minInterval: "50ms" }, haproxy });
-  for (let index = 0; index < 4; index += 1) {
-    const one = await startInstanceProcess(`web-${index}`);
-    scene.defer(() => one.kill());
-    await consul.register(registration("web", one));
-  }
-  const sluice = scene.run(home);
-  await answers(home, headers.host);
-  await eventually("all are in", async () => (await serversRunning(home)).length === 4);
-  const load = scene.load({ port: home.httpPort, keepAlive: 8, oneShot: 8, headers });
-  await sleep(500);
-  return { consul, home, sluice, template, load };
-}
+/** A pool under load, with an HAProxy that has no rights of root. */
+const begin = () =>
+  loadOnTemplate(scene, headers.host, async (home) => ({
+    reload: { minInterval: "50ms" },
+    haproxy: { binary: await powerless(home) },
+  }));
 
 /** HAProxy without the rights that root has, also where the tests are run by root: a program that starts it so. */
 async function powerless(home: SluiceHome): Promise<string> {

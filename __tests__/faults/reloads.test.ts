@@ -2,11 +2,9 @@ import { request } from "node:http";
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterEach, beforeEach, expect, jest, test } from "@jest/globals";
 import { failuresByKind, reportLoad } from "../support/fault-report.ts";
-import { startInstanceProcess } from "../support/instance-process.ts";
-import { type OwnTemplate, ownTemplate } from "../support/own-template.ts";
+import { loadOnTemplate } from "../support/served-pool.ts";
 import { eventually, type LogLine, type RunningSluice, type SluiceHome } from "../support/sluice.ts";
 import { answers, ask, countEvents, Scene, serversRunning, statusNow } from "../support/system.ts";
-import { registration } from "../support/web-instance.ts";
 
 jest.setTimeout(180_000);
 
@@ -99,25 +97,7 @@ test("answers longer than the bound are cut at it, counted and said; shorter one
   expect(line.msg).toContain("5 connections were cut at reload.hardStopAfter");
 });
 
-/** Four instances of `web`, an operator on a template of its own, and sixteen clients. */
-async function begin(reload: Readonly<Record<string, unknown>>) {
-  const consul = await scene.consul();
-  const home = await scene.home(consul.address);
-  const template: OwnTemplate = await ownTemplate(home);
-  await template.writeEdition(0);
-  await home.configure({ template: template.path, reload });
-  for (let index = 0; index < 4; index += 1) {
-    const one = await startInstanceProcess(`web-${index}`);
-    scene.defer(() => one.kill());
-    await consul.register(registration("web", one));
-  }
-  const sluice = scene.run(home);
-  await answers(home, headers.host);
-  await eventually("all are in", async () => (await serversRunning(home)).length === 4);
-  const load = scene.load({ port: home.httpPort, keepAlive: 8, oneShot: 8, headers });
-  await sleep(500);
-  return { consul, home, sluice, template, load };
-}
+const begin = (reload: Readonly<Record<string, unknown>>) => loadOnTemplate(scene, headers.host, () => ({ reload }));
 
 async function editionOf(home: SluiceHome): Promise<number> {
   return Number((await ask(home.httpPort, headers)).headers["x-edition"]);

@@ -5,6 +5,7 @@ import type { Snapshot } from "../../src/catalog/types.ts";
 import { settingsSchema } from "../../src/settings/schema.ts";
 import { systemClock } from "../../src/support/clock.ts";
 import { silentLogger } from "../../src/support/logger.ts";
+import { catalogSettings } from "../support/catalog-settings.ts";
 import { type ConsulAgent, startConsul } from "../support/consul-agent.ts";
 import { eventually } from "../support/eventually.ts";
 
@@ -48,7 +49,7 @@ async function begin(): Promise<ConsulAgent> {
   });
   catalog = new ConsulCatalog({
     settings: { ...settingsSchema.parse({}).consul, address: server.address },
-    expose: "tagged",
+    services: catalogSettings(),
     clock: systemClock,
     logger: silentLogger,
   });

@@ -7,6 +7,7 @@ import type { CatalogService } from "../../src/catalog/types.ts";
 import { type Settings, settingsSchema } from "../../src/settings/schema.ts";
 import { systemClock } from "../../src/support/clock.ts";
 import { silentLogger } from "../../src/support/logger.ts";
+import { catalogSettings } from "../support/catalog-settings.ts";
 import { type ConsulAgent, type ConsulOptions, startConsul } from "../support/consul-agent.ts";
 import { eventually } from "../support/eventually.ts";
 
@@ -47,7 +48,7 @@ async function watch(
 ): Promise<void> {
   catalog = new ConsulCatalog({
     settings: settingsFor(consul, more),
-    expose,
+    services: catalogSettings({ expose }),
     clock: systemClock,
     logger: silentLogger,
   });
@@ -177,7 +178,7 @@ test("hostile names cost themselves only, and twins by case stay apart", async (
   expect(service("x\u0000y")).toMatchObject({ instances: [], freshness: { stale: true } });
   expect(state("q\"'#;%41 \u00e9")).toBe("odd-6=passing");
 
-  const once = await readSnapshotOnce(settingsFor(consul), "tagged", end.signal);
+  const once = await readSnapshotOnce(settingsFor(consul), catalogSettings(), end.signal);
   const shape = (services: Iterable<CatalogService>) =>
     [...services].map(({ key, instances }) => `${key.name}:${instances.map(({ id }) => id)}`).sort();
   expect(shape(once.services.values())).toEqual(shape(catalog.latest()?.services.values() ?? []));

@@ -217,20 +217,66 @@ describe("maps on a real HAProxy", () => {
     expect(await runtime.readMap(map)).toEqual([]);
   });
 
-  test("a map that is not loaded is a failure for itself alone, and is read as undefined", async () => {
+  test("a map that is not loaded is a failure, behind which no map is changed, and is read as undefined", async () => {
     const entries = [{ key: "/x", value: "b" }];
+    const before = await runtime.readMap(map);
+    const missing = { ok: false, answer: expect.stringContaining("Unknown map identifier") };
     const results = await runtime.apply([
       { kind: "replace-map", file: "/no/such.map", entries },
       { kind: "replace-map", file: map, entries },
       { kind: "set-weight", backend: "other", server: "s", weight: 8 },
     ]);
-    expect(results).toMatchObject([
-      { ok: false, command: "prepare map /no/such.map", answer: expect.stringContaining("Unknown map identifier") },
-      { ok: true },
+    expect(results).toMatchObject([missing, { ok: false, answer: expect.stringContaining("not sent") }, { ok: true }]);
+    expect(await runtime.readMap("/no/such.map")).toBeUndefined();
+    expect(await runtime.readMap(map)).toEqual(before);
+    expect(await runtime.apply([edit({ file: "/no/such.map", add: entries })])).toMatchObject([missing]);
+  });
+
+  test("entries come, change and go one by one, whatever is in them", async () => {
+    const odd = [
+      { key: "/a;b\\1\"'", value: "b|/s p|\"'\\1;x" },
+      { key: "/é#", value: "b" },
+      { key: "^c1\\x20(GET|HEAD)\\x20(?s).*\\r\\n", value: "b|x" },
+    ];
+    const changed = odd.map(({ key }) => ({ key, value: `other; \\ ${key} |` }));
+    await runtime.apply([{ kind: "replace-map", file: map, entries: [{ key: "/stays", value: "b" }] }]);
+    expect(await runtime.apply([edit({ add: odd })])).toEqual([{ ok: true }]);
+    expect(await runtime.readMap(map)).toEqual([{ key: "/stays", value: "b" }, ...odd]);
+    expect(await runtime.apply([edit({ set: changed })])).toEqual([{ ok: true }]);
+    expect(await runtime.readMap(map)).toEqual([{ key: "/stays", value: "b" }, ...changed]);
+    expect(await runtime.apply([edit({ delete: odd.map(({ key }) => key) })])).toEqual([{ ok: true }]);
+    expect(await runtime.readMap(map)).toEqual([{ key: "/stays", value: "b" }]);
+    expect((await get("/stays")).body).toBe("from the map");
+  });
+
+  test("of a key that is there twice, a change and a deletion mean both", async () => {
+    const twice = { key: "/twice", value: "b" };
+    await runtime.apply([edit({ add: [twice] }), edit({ add: [{ ...twice, value: "other" }] })]);
+    expect((await get("/twice")).body).toBe("from the map");
+    await runtime.apply([edit({ set: [{ ...twice, value: "nowhere" }] })]);
+    const values = ((await runtime.readMap(map)) ?? []).filter(({ key }) => key === "/twice");
+    expect(values).toEqual([1, 2].map(() => ({ key: "/twice", value: "nowhere" })));
+    expect(await runtime.apply([edit({ delete: ["/twice"] })])).toEqual([{ ok: true }]);
+    expect(((await runtime.readMap(map)) ?? []).filter(({ key }) => key === "/twice")).toEqual([]);
+  });
+
+  test("to change or delete what is not there is a failure", async () => {
+    expect(await runtime.apply([edit({ set: [{ key: "/none", value: "b" }] })])).toMatchObject([
+      { ok: false, answer: "entry not found." },
+    ]);
+    expect(await runtime.apply([edit({ delete: ["/none"] })])).toMatchObject([{ ok: false, answer: "Key not found." }]);
+  });
+
+  test("500 entries are edited in one go", async () => {
+    const entries = Array.from({ length: 500 }, (_, index) => ({ key: `/edit/${index}`, value: `b|/strip ${index}` }));
+    const started = performance.now();
+    expect(await runtime.apply([edit({ add: entries })])).toEqual([{ ok: true }]);
+    expect(await runtime.apply([edit({ set: entries.map(({ key }) => ({ key, value: "b" })) })])).toEqual([
       { ok: true },
     ]);
-    expect(await runtime.readMap("/no/such.map")).toBeUndefined();
-    expect(await runtime.readMap(map)).toEqual(entries);
+    expect(await runtime.apply([edit({ delete: entries.map(({ key }) => key) })])).toEqual([{ ok: true }]);
+    // Some ms; far more than that would be a round trip for each.
+    expect(performance.now() - started).toBeLessThan(2_000);
   });
 
   test("an entry that cannot be carried leaves the map as it was", async () => {
@@ -249,6 +295,12 @@ function add(server: string, target: number, weight: number, options: readonly s
   const port = web[target]?.port ?? 0;
   const check = options.includes("check");
   return { kind: "add-server", backend: "b", server, address: "127.0.0.1", port, weight, options, check };
+}
+
+type MapEdit = Extract<RuntimeOperation, { readonly kind: "edit-map" }>;
+
+function edit(changes: Partial<MapEdit>): MapEdit {
+  return { kind: "edit-map", file: map, add: [], set: [], delete: [], ...changes };
 }
 
 function seen(name: string, target: number, weight: number) {

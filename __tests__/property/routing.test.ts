@@ -4,6 +4,7 @@ import { serviceKeyString } from "../../src/catalog/service-key.ts";
 import type { CatalogService, Instance } from "../../src/catalog/types.ts";
 import { createRouter } from "../../src/routing/route.ts";
 import type { Admitted } from "../../src/routing/types.ts";
+import { leadsTo } from "../support/routes.ts";
 import { settings } from "../unit/routing/fixtures.ts";
 
 /** What people and strangers write where any text goes. */
@@ -123,16 +124,16 @@ test("whatever Consul holds, names, hosts and addresses are fit for HAProxy, and
       }
       const hosts = routes.map(({ host }) => host);
       expect(hosts).toEqual([...new Set(hosts)].sort());
-      for (const { host, backend } of routes) {
-        expect(host).toMatch(/^(?=.{1,253}$)[a-z0-9_-]+(\.[a-z0-9_-]+)*$/);
-        expect(names).toContain(backend);
+      for (const one of routes) {
+        expect(one.host).toMatch(/^(?=.{1,253}$)[a-z0-9_-]+(\.[a-z0-9_-]+)*$/);
+        expect(names).toContain(leadsTo(one));
       }
       for (const { reason } of excluded) expect(reason).toMatch(/^[^\p{C}]{1,600}$/u);
 
       // Each exposed service has its backend and host, or is named.
       const told = new Set(excluded.map(({ service }) => service));
       const present = new Set(backends.flatMap(({ sources }) => sources.map(({ name: one }) => one)));
-      const routed = new Set(routes.map(({ backend }) => backend));
+      const routed = new Set(routes.map(leadsTo));
       for (const { key } of list) {
         if (with_.services.expose !== "all" || key.name === "consul") continue;
         expect(present.has(key.name) || told.has(key.name)).toBe(true);

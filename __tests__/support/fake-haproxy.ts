@@ -2,6 +2,7 @@ import { structureOf } from "../../src/haproxy/config/global-lines.ts";
 import { parseConfig } from "../../src/haproxy/config/parse.ts";
 import { serverLines } from "../../src/haproxy/config/servers.ts";
 import { backendOf, mapEntries } from "../../src/haproxy/plan/maps.ts";
+import { isMapOperation } from "../../src/haproxy/plan/operations.ts";
 import { isPool, poolNames } from "../../src/haproxy/plan/pools.ts";
 import type { RuntimeOperation } from "../../src/haproxy/plan/types.ts";
 import type { Capabilities, MapEntry, ObservedServer, WorkerInfo } from "../../src/haproxy/runtime/types.ts";
@@ -241,7 +242,7 @@ export class FakeHaproxy implements RuntimePort, ProcessPort {
         this.takeRefusal(operation.kind) ??
         execute(worker, operation, this.firstCheck) ??
         this.breakOff(worker, operation);
-      if (operation.kind === "replace-map") this.check("process", worker.maps, new Set(worker.backends.keys()));
+      if (isMapOperation(operation)) this.check("process", worker.maps, new Set(worker.backends.keys()));
       return answer === undefined ? { ok: true } : { ok: false, command: summary(operation), answer };
     });
   }
@@ -280,6 +281,15 @@ export class FakeHaproxy implements RuntimePort, ProcessPort {
 
   async readMap(file: string): Promise<readonly MapEntry[] | undefined> {
     return this.answering().maps.get(file);
+  }
+
+  async applyCertificates(): Promise<readonly OperationResult[]> {
+    return [];
+  }
+
+  /** It serves nothing over TLS. */
+  async readCertificates(): Promise<undefined> {
+    return undefined;
   }
 
   async reconnect(): Promise<Capabilities> {
@@ -419,11 +429,7 @@ export class FakeHaproxy implements RuntimePort, ProcessPort {
 
 /** @returns HAProxy's refusal; undefined when it is done */
 function execute(worker: Worker, operation: RuntimeOperation, check: FakeServer["check"]): string | undefined {
-  if (operation.kind === "replace-map") {
-    if (!worker.maps.has(operation.file)) return "Unknown map identifier.";
-    worker.maps.set(operation.file, operation.entries);
-    return undefined;
-  }
+  if (isMapOperation(operation)) return executeMap(worker.maps, operation);
   const servers = worker.backends.get(operation.backend);
   if (servers === undefined) return "No such backend.";
   const found = servers.get(operation.server);
@@ -443,11 +449,40 @@ function execute(worker: Worker, operation: RuntimeOperation, check: FakeServer[
   return undefined;
 }
 
+/** @returns HAProxy's refusal, of the first command that it would not carry out; what stood before it is done */
+export function executeMap(
+  maps: Map<string, readonly MapEntry[]>,
+  operation: Extract<RuntimeOperation, { readonly file: string }>,
+): string | undefined {
+  const entries = maps.get(operation.file);
+  if (entries === undefined) return "Unknown map identifier. Please use #<id> or <file>.";
+  if (operation.kind === "replace-map") {
+    maps.set(operation.file, operation.entries);
+    return undefined;
+  }
+  let now = [...entries, ...operation.add];
+  let refusal: string | undefined;
+  for (const { key, value } of operation.set) {
+    if (!now.some((entry) => entry.key === key)) refusal ??= "entry not found.";
+    now = now.map((entry) => (entry.key === key ? { key, value } : entry));
+  }
+  for (const key of operation.delete) {
+    if (!now.some((entry) => entry.key === key)) refusal ??= "Key not found.";
+    now = now.filter((entry) => entry.key !== key);
+  }
+  maps.set(operation.file, now);
+  return refusal;
+}
+
 function summary(operation: RuntimeOperation): string {
   switch (operation.kind) {
     case "replace-map": {
       const file = operation.file.slice(operation.file.lastIndexOf("/") + 1);
       return `map ${file} [${operation.entries.map(({ key }) => key).join(" ")}]`;
+    }
+    case "edit-map": {
+      const file = operation.file.slice(operation.file.lastIndexOf("/") + 1);
+      return `map ${file} ${mapEditText(operation)}`;
     }
     case "add-server":
       return `add ${operation.backend}/${operation.server} weight ${operation.weight}`;
@@ -460,6 +495,16 @@ function summary(operation: RuntimeOperation): string {
     case "set-state":
       return `state ${operation.backend}/${operation.server} ${operation.state}`;
   }
+}
+
+/** `+added key`, `~changed key`, `-deleted key` */
+export function mapEditText(edit: Extract<RuntimeOperation, { readonly kind: "edit-map" }>): string {
+  const entry = ({ key, value }: MapEntry) => `${key} ${value}`;
+  return [
+    ...edit.add.map((one) => `+${entry(one)}`),
+    ...edit.set.map((one) => `~${entry(one)}`),
+    ...edit.delete.map((key) => `-${key}`),
+  ].join(", ");
 }
 
 /** The files of `map(<file>)` in a configuration. */

@@ -7,6 +7,7 @@ export class FakeStore implements StorePort {
   config: string | undefined;
   candidate: string | undefined;
   readonly maps = new Map<string, string>();
+  readonly certificates = new Map<string, string>();
   readonly assets = new Map<string, string>();
   state: { readonly generation: number; readonly leaving: readonly LeavingServer[] } = { generation: 0, leaving: [] };
   accepted: Accepted | undefined;
@@ -55,6 +56,20 @@ export class FakeStore implements StorePort {
 
   async removeMap(path: string): Promise<void> {
     this.maps.delete(path);
+  }
+
+  async readCertificates(): Promise<ReadonlyMap<string, string>> {
+    return this.certificates;
+  }
+
+  async writeCertificate(path: string, text: string): Promise<void> {
+    this.journal.push(`write certificate ${path.slice(path.lastIndexOf("/") + 1)}`);
+    this.certificates.set(path, text);
+  }
+
+  async removeCertificate(path: string): Promise<void> {
+    this.journal.push(`remove certificate ${path.slice(path.lastIndexOf("/") + 1)}`);
+    this.certificates.delete(path);
   }
 
   async writeAsset(path: string, text: string): Promise<void> {

@@ -9,6 +9,7 @@ import type { KillOrder } from "./kill-points.ts";
 import type { Load } from "./load.ts";
 import { OutsideNode } from "./outside-node.ts";
 import { eventually, type RunningSluice, runProgram, type SluiceHome } from "./sluice.ts";
+import { type SmallDisk, smallDisk } from "./small-disk.ts";
 import { answers, ask, mapInFile, mapRunning, type Scene, serversInFile, serversRunning, statusNow } from "./system.ts";
 import type { WebInstance } from "./web-instance.ts";
 
@@ -59,6 +60,14 @@ export class FaultWorld {
     return world;
   }
 
+  /** The same with the state directory on a small disk of its own. */
+  static async beginOnSmallDisk(scene: Scene): Promise<{ readonly disk: SmallDisk; readonly world: FaultWorld }> {
+    const consul = await scene.consul();
+    const home = await scene.home(consul.address, { reload: { minInterval: "100ms" } });
+    const disk = smallDisk(scene, home.state);
+    return { disk, world: await FaultWorld.beginIn(scene, home, new OutsideNode(consul)) };
+  }
+
   /** Starts an operator, the first or the next. */
   start(): RunningSluice {
     this.sluice = runProgram(program, this.home, { KILL_ORDER: orderFile(this.home), WALL_CLOCK: wallFile(this.home) });
@@ -77,7 +86,7 @@ export class FaultWorld {
     for (const name of ["slow-1", "slow-2"]) slow.push(await this.scene.instance(name, 3_000));
     await this.node.change({ join: slow.map((one) => ["slow", one] as const) });
     await eventually("the service has its route", async () =>
-      (await mapRunning(this.home, "hosts.map")).includes("slow.service.local slow"),
+      (await mapRunning(this.home, "routes.map")).includes("slow.service.local/ slow"),
     );
     // Several for each, so that some are under way at the one that leaves.
     const asked = [1, 2, 3, 4].map(() => ask(this.home.httpPort, { host: "slow.service.local" }));
@@ -145,13 +154,13 @@ export class FaultWorld {
     const wanted = this.node.servers();
     const files = await readdir(this.home.state, { recursive: true });
     const routes = [...new Set([...this.node.services(), ...this.remembered])].map(
-      (name) => `${name}.service.local ${name}`,
+      (name) => `${name}.service.local/ ${name}`,
     );
     return [
       ...differing("the process", await serversRunning(this.home), wanted),
       ...differing("the file", await serversInFile(this.home), wanted),
-      ...differing("the loaded map", await mapRunning(this.home, "hosts.map"), routes),
-      ...differing("the map file", await mapInFile(this.home, "hosts.map"), routes),
+      ...differing("the loaded map", await mapRunning(this.home, "routes.map"), routes),
+      ...differing("the map file", await mapInFile(this.home, "routes.map"), routes),
       ...(reconciler.haproxy.believed ? [] : ["what runs has not been read back"]),
       ...(reconciler.fileLagMs === undefined ? [] : ["the file is behind"]),
       ...files.filter((name) => name.includes("sluice-tmp")).map((name) => `left behind: ${name}`),

@@ -58,7 +58,7 @@ export class ModelClients {
       if (this.services().every(({ expectedSince }) => expectedSince !== undefined)) continue;
       // Not there before the very first start.
       const servers = await serversInFile(this.home).catch(() => []);
-      const routes = await mapInFile(this.home, "hosts.map").catch(() => []);
+      const routes = await mapInFile(this.home, "routes.map").catch(() => []);
       this.inFiles = [...servers.filter((server) => !server.endsWith(" weight 0")), ...routes].join("\n");
     }
   }
@@ -68,7 +68,7 @@ export class ModelClients {
     const { name, changedAt } = service;
     // What the operator makes of a change of a moment ago may still be to come.
     const quiet = performance.now() - changedAt > quietMs;
-    return quiet && this.inFiles.includes(`${name}/${by}_`) && this.inFiles.includes(`${name}.service.local ${name}`);
+    return quiet && this.inFiles.includes(`${name}/${by}_`) && this.inFiles.includes(`${name}.service.local/ ${name}`);
   }
 
   private async client(index: number): Promise<void> {

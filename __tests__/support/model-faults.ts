@@ -132,7 +132,7 @@ export class ModelFaults {
         await this.command(`add server ${backend}/by-hand ${at} weight 3`, `enable server ${backend}/by-hand`);
         return;
       case "route":
-        await this.command(`add map ${path.join(this.home.state, "maps", "hosts.map")} by.hand ${backend}`);
+        await this.command(`add map ${path.join(this.home.state, "maps", "routes.map")} by.hand/ ${backend}`);
         return;
       case "maintenance":
       case "deletion": {

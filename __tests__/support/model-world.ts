@@ -142,7 +142,7 @@ export class ModelWorld {
     const file = this.judgeable(await serversInFile(this.home), believed);
     const wanted = this.wanted();
     const edition = await ask(this.home.httpPort, { host: "nobody.service.local" });
-    const [map, mapFile] = [await mapRunning(this.home, "hosts.map"), await mapInFile(this.home, "hosts.map")];
+    const [map, mapFile] = [await mapRunning(this.home, "routes.map"), await mapInFile(this.home, "hosts.map")];
     const found = [
       ...differing("the process", running, "the catalog", wanted),
       ...differing("the file", file, "the catalog", wanted),

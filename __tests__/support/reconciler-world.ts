@@ -16,6 +16,7 @@ import { silentLogger } from "../../src/support/logger.ts";
 import { FakeCatalog } from "./fake-catalog.ts";
 import { FakeHaproxy } from "./fake-haproxy.ts";
 import { ManualClock, settled } from "./manual-clock.ts";
+import { leadsTo } from "./routes.ts";
 
 const runtimeSocket = "/state/runtime.sock";
 export const hostsMap = "/state/maps/hosts.map";
@@ -64,7 +65,7 @@ const stubRender: RenderPort = {
         ),
       ]),
     ];
-    const hosts = loadBalancer.routes.map(({ host, backend }) => `${host} ${backend}\n`).join("");
+    const hosts = loadBalancer.routes.map((one) => `${one.host} ${leadsTo(one)}\n`).join("");
     return { text: `${text.join("\n")}\n`, maps: new Map([[hostsMap, hosts]]), assets: new Map() };
   },
 };

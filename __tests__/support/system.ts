@@ -89,6 +89,10 @@ export interface Question {
   /** The Host header. */
   readonly host?: string;
   readonly path?: string;
+  /** Default: GET. */
+  readonly method?: string;
+  /** Besides Host. */
+  readonly headers?: Readonly<Record<string, string>>;
   /** `user:password` */
   readonly auth?: string;
   /** Default: a connection of its own. */
@@ -106,7 +110,8 @@ export function ask(port: number, question: Question = {}): Promise<Answer> {
         agent: question.agent ?? new Agent({ keepAlive: false }),
         timeout: 5_000,
         ...(question.auth !== undefined && { auth: question.auth }),
-        ...(question.host !== undefined && { headers: { host: question.host } }),
+        ...(question.method !== undefined && { method: question.method }),
+        headers: { ...question.headers, ...(question.host !== undefined && { host: question.host }) },
       },
       (incoming) => {
         let body = "";

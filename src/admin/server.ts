@@ -1,6 +1,7 @@
 import { chmod, rm } from "node:fs/promises";
 import fastify from "fastify";
 import { z } from "zod";
+import type { CertificateStatus } from "../certificates/types.ts";
 import type { SluiceEvent } from "../reconciler/events.ts";
 import type { ReconcilerStatus } from "../reconciler/status.ts";
 import { SluiceError } from "../support/errors.ts";
@@ -15,6 +16,10 @@ export interface OperatorStatus {
   readonly startedAt: string;
   readonly reconciler: ReconcilerStatus;
   readonly catalog: CatalogSummary;
+  /** Those of the HTTPS entry point, sorted by name. */
+  readonly certificates: readonly CertificateStatus[];
+  /** What is wrong with their directory as a whole. */
+  readonly certificatesProblem?: string;
   /** The newest, oldest first. */
   readonly events: readonly SluiceEvent[];
 }

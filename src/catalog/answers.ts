@@ -8,7 +8,14 @@ const numberOrNull = z.number().nullish();
 
 /** One entry of `GET /v1/health/service/:service` (Consul API: Health). Fields that are not used are not looked at. */
 const healthEntrySchema = z.object({
-  Node: z.object({ Node: z.string(), Address: stringOrNull, Datacenter: stringOrNull }),
+  Node: z.object({
+    Node: z.string(),
+    Address: stringOrNull,
+    Datacenter: stringOrNull,
+    // What is not needed may have any shape: see instance-facts.ts.
+    Meta: z.unknown().optional(),
+    TaggedAddresses: z.unknown().optional(),
+  }),
   Service: z.object({
     ID: z.string(),
     Service: z.string(),
@@ -18,6 +25,8 @@ const healthEntrySchema = z.object({
     Tags: z.array(z.string()).nullish(),
     Meta: z.record(z.string(), z.string()).nullish(),
     Weights: z.object({ Passing: numberOrNull, Warning: numberOrNull }).nullish(),
+    TaggedAddresses: z.unknown().optional(),
+    CreateIndex: z.unknown().optional(),
   }),
   Checks: z.array(z.object({ CheckID: z.string(), Status: z.string(), ServiceID: stringOrNull })).nullish(),
 });

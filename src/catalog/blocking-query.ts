@@ -28,7 +28,7 @@ const silentBackoff: BackoffPolicy = { baseMs: 10_000, maxMs: 30_000 };
 const scoutBackoff: BackoffPolicy = { baseMs: 250, maxMs: 500 };
 
 export interface BlockingQueryOptions<T> extends Omit<BeliefOptions<T>, "path"> {
-  readonly client: ConsulClient;
+  readonly client: Pick<ConsulClient, "get" | "endpoint">;
   /** Source of randomness in [0, 1). */
   readonly random: () => number;
   readonly request: ConsulRequest;
@@ -194,7 +194,7 @@ export class BlockingQuery<T> {
     const { waitMs: longestMs } = this.options;
     const waitMs = Math.round((this.belief.held() ? Math.min(heldWaitMs, longestMs) : longestMs) * this.jitter());
     const query = blocking ? { ...request.query, index: this.index.toString(), wait: `${waitMs}ms` } : request.query;
-    const whole = { path: request.path, ...(query === undefined ? {} : { query }) };
+    const whole = { ...request, ...(query === undefined ? {} : { query }) };
     const limits = { signal, deadlineMs: blocking ? blockingDeadlineMs(waitMs) : plainDeadlineMs };
     const inTurn = this.inTurn && !blocking && reads !== undefined;
     const askedAt = clock.now();

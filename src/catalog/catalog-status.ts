@@ -1,5 +1,8 @@
 import type { WatchStatus } from "./blocking-query.ts";
+import type { DatacenterStatus } from "./elsewhere.ts";
+import type { OverridesStatus } from "./overrides-watch.ts";
 import type { Outage } from "./pulse.ts";
+import type { QueryStatus } from "./queries.ts";
 
 /** What the catalog says of itself. */
 export interface CatalogStatus {
@@ -17,4 +20,9 @@ export interface CatalogStatus {
   readonly waitingFor: readonly string[];
   /** Selected services that are not watched, because the budget is used up. */
   readonly beyondBudget: readonly string[];
+  readonly overrides: OverridesStatus;
+  /** Other datacenters that are watched, sorted by name. */
+  readonly datacenters: readonly DatacenterStatus[];
+  /** Prepared queries, sorted by name. */
+  readonly queries: readonly QueryStatus[];
 }

@@ -9,20 +9,25 @@ import type { CatalogStatus } from "./catalog-status.ts";
 import { ConsulClient } from "./consul-client.ts";
 import { untilItMayGo } from "./leaving-name.ts";
 import { ListWatch } from "./list-watch.ts";
+import { OtherPlaces, type Wanted } from "./other-places.ts";
+import { enabledBy, type Overrides, overridesPath } from "./overrides.ts";
+import { OverridesWatch } from "./overrides-watch.ts";
 import { Publisher, type SnapshotParts } from "./publisher.ts";
 import { Pulse } from "./pulse.ts";
-import { type Expose, selectNames } from "./selection.ts";
+import { type CatalogSettings, selectNames } from "./selection.ts";
 import { serviceKeyString } from "./service-key.ts";
 import type { ServiceWatch } from "./service-watch.ts";
 import { Slots } from "./slots.ts";
-import type { Snapshot } from "./types.ts";
+import type { CatalogService, Snapshot } from "./types.ts";
 import { Unselected } from "./unselected.ts";
 import { type Watched, WatchedServices } from "./watched-services.ts";
 import { Witnesses } from "./witnesses.ts";
 
 export interface ConsulCatalogOptions {
   readonly settings: Settings["consul"];
-  readonly expose: Expose;
+  readonly services: CatalogSettings;
+  /** The services that were accepted in an earlier life: of those without an instance it is asked elsewhere. */
+  readonly remembered?: Iterable<CatalogService>;
   readonly clock: Clock;
   readonly logger: Logger;
   /** Source of randomness in [0, 1), for tests. */
@@ -44,15 +49,24 @@ export class ConsulCatalog {
   private readonly audit: Audit;
   private readonly publisher: Publisher;
   private readonly watched: WatchedServices;
+  private readonly overrides: OverridesWatch;
+  private readonly places: OtherPlaces;
   private readonly tasks = new Set<Promise<void>>();
   private readonly unselected = new Unselected();
   private beyondBudget: readonly string[] = [];
   private unwatched = { of: this.beyondBudget, waiting: 0, keys: new Set<string>() };
-  private expose: Expose;
+  private services: CatalogSettings;
+  /** Names that overrides expose, and the overrides they are of. */
+  private enabled: { readonly of: Overrides | undefined; readonly names: ReadonlySet<string> };
   private budget: Budget;
   private reads: Slots;
   private datacenter: string | undefined;
   private selected = false;
+  private selecting = false;
+  /** While services were selected, more became known of their other places. */
+  private joinedMeanwhile = false;
+  /** Names that are watched for the sake of other places alone. */
+  private kept: ReadonlySet<string> = new Set();
   private life: AbortSignal | undefined;
 
   /** @throws SluiceError ERR_SETTINGS_INVALID (address) or ERR_SETTINGS_UNREADABLE (a TLS file) */
@@ -60,7 +74,8 @@ export class ConsulCatalog {
     const { settings, clock, logger, random = Math.random } = options;
     this.options = options;
     this.random = random;
-    this.expose = options.expose;
+    this.services = options.services;
+    this.enabled = { of: undefined, names: enabledBy(undefined) };
     this.budget = shareConnections(settings.connections);
     this.reads = new Slots(this.budget.reads);
     this.client = new ConsulClient({ settings, clock, logger });
@@ -69,6 +84,7 @@ export class ConsulCatalog {
     this.lists = new ListWatch({
       client: this.client,
       settings,
+      fabioPrefix: () => this.services.fabioPrefix,
       clock,
       logger,
       random,
@@ -81,14 +97,39 @@ export class ConsulCatalog {
       },
     });
     this.witnesses = new Witnesses({ client: this.client, clock, logger });
-    this.watched = new WatchedServices({
+    this.overrides = new OverridesWatch({
       client: this.client,
       witnesses: this.witnesses,
       settings,
       clock,
       logger,
       random,
-      onChange: (answeredAt) => this.publisher.publish(answeredAt),
+      onChange: (answeredAt) => this.select(answeredAt, true),
+      onRecovery: () => this.wake(),
+      silent: () => this.pulse.silent(),
+    });
+    this.places = new OtherPlaces({
+      client: this.client,
+      settings,
+      clock,
+      logger,
+      random,
+      silent: () => this.pulse.silent(),
+      reads: () => this.reads,
+      start: (task) => this.start(task),
+      onChange: (name, answeredAt) => this.onOtherPlaces(name, answeredAt),
+      ...(options.remembered === undefined ? {} : { remembered: options.remembered }),
+    });
+    this.watched = new WatchedServices({
+      client: this.client,
+      witnesses: this.witnesses,
+      settings,
+      reading: () => this.services,
+      join: (service) => this.places.join(service),
+      clock,
+      logger,
+      random,
+      onChange: (service, answeredAt) => this.onService(service, answeredAt),
       onFreshness: () => this.publisher.publishSoon(),
       onRecovery: () => this.wake(),
       silent: () => this.pulse.silent(),
@@ -119,7 +160,8 @@ export class ConsulCatalog {
     const end = new AbortController();
     this.life = end.signal;
     this.start(this.lists.run(end.signal));
-    if (this.expose === "tagged") this.start(this.lists.runMeta(end.signal));
+    if (this.services.expose === "tagged") this.start(this.lists.runMeta(end.signal));
+    this.followOverrides();
     this.start(this.learn(end.signal));
     this.start(this.pulse.run(end.signal));
     if (!signal.aborted) {
@@ -128,6 +170,8 @@ export class ConsulCatalog {
     end.abort(signal.reason);
     this.audit.stop();
     this.watched.stopAll();
+    this.overrides.stop();
+    this.places.stop();
     this.publisher.stop();
     while (this.tasks.size > 0) await Promise.all(this.tasks);
     this.client.close();
@@ -153,27 +197,34 @@ export class ConsulCatalog {
     if (entries.length > 0) this.start(this.readAnew(entries));
   }
 
-  /** Changes which services are selected, at once. */
-  setExpose(expose: Expose): void {
-    if (expose === this.expose) return;
-    this.expose = expose;
+  /** Goes by other settings, at once. */
+  setServices(services: CatalogSettings): void {
+    const before = this.services;
+    if (services === before) return;
+    this.services = services;
     if (this.life === undefined || this.life.aborted) return;
-    if (expose === "tagged" && !this.lists.metaRuns()) this.start(this.lists.runMeta(this.life));
+    if (services.expose === "tagged" && !this.lists.metaRuns()) this.start(this.lists.runMeta(this.life));
+    this.followOverrides();
+    // What was answered is read another way from here on.
+    if (services.fabioPrefix !== before.fabioPrefix) this.lists.renew();
+    if (services.zoneMeta !== before.zoneMeta) for (const { watch } of this.watched.entries()) watch.renew();
     this.select(this.options.clock.now());
   }
 
   status(): CatalogStatus {
     const services = [...this.watched.entries()].sort((a, b) => (a.name < b.name ? -1 : 1));
-    const waiting = this.lists.waitingFor(this.expose);
+    const waiting = [...this.lists.waitingFor(this.services.expose), ...this.overridesAwaited()];
     const outage = this.pulse.outage();
     return {
       ready: this.latest() !== undefined,
       ...(this.datacenter === undefined ? {} : { datacenter: this.datacenter }),
       ...(outage === undefined ? {} : { outage }),
-      watches: [...this.lists.statuses(), ...services.map(({ watch }) => watch.status())],
+      watches: [...this.lists.statuses(), ...this.overrides.statuses(), ...services.map(({ watch }) => watch.status())],
       budget: this.budget.watches,
       waitingFor: [...waiting, ...[...this.watched.unanswered()].sort()],
       beyondBudget: this.beyondBudget,
+      overrides: this.overrides.summary(),
+      ...this.places.statuses(),
     };
   }
 
@@ -199,12 +250,21 @@ export class ConsulCatalog {
   /** Compares the services that are to be watched with those that are, and moves to the former. */
   private select(answeredAt: number, lost = false): void {
     const list = this.lists.list();
-    const byMeta = this.lists.byMeta(this.expose);
+    const byMeta = this.lists.byMeta(this.services.expose);
     const { datacenter } = this;
     if (list === undefined || byMeta === undefined || datacenter === undefined || this.life?.aborted !== false) return;
+    // What operators wrote says whether and how a service may be reached: not without it, where it can be had.
+    if (this.overrides.waiting()) return;
 
-    const names = selectNames(list, byMeta, this.expose);
+    const places = this.wantedElsewhere(datacenter);
+    const names = selectNames(list, byMeta, this.services.expose, this.enabledNames());
     const wanted = new Set(names);
+    const kept = new Set([...this.places.kept(places)].filter((name) => !wanted.has(name)));
+    for (const name of kept) {
+      names.push(name);
+      wanted.add(name);
+    }
+    this.kept = kept;
     for (const entry of this.watched.entries()) {
       if (wanted.has(entry.name)) {
         entry.leaving?.abort();
@@ -216,7 +276,7 @@ export class ConsulCatalog {
       }
     }
     const beyond: string[] = [];
-    const most = Math.max(0, this.budget.watches - this.lists.count());
+    const most = Math.max(0, this.budget.watches - this.lists.count() - this.overrides.count());
     for (const name of names) {
       if (this.watched.has(name)) continue;
       if (this.watched.size < most) this.start(this.watched.add({ datacenter, name }, this.reads));
@@ -224,11 +284,51 @@ export class ConsulCatalog {
     }
     const moved =
       beyond.length !== this.beyondBudget.length || beyond.some((name, at) => name !== this.beyondBudget[at]);
+    this.selecting = true;
+    this.places.follow(wanted, places, most - this.watched.size);
+    this.selecting = false;
     this.noteBeyond(beyond, names.length);
     const noted = this.unselected.note(list, wanted, (name) => this.watched.has(name), datacenter);
-    const changed = noted || moved || lost || !this.selected;
+    const changed = noted || moved || lost || this.joinedMeanwhile || !this.selected;
     this.selected = true;
+    this.joinedMeanwhile = false;
     if (changed) this.publisher.publish(answeredAt);
+  }
+
+  private onService(service: CatalogService, answeredAt: number): void {
+    const { datacenter } = this;
+    // Its tags may ask for other datacenters.
+    if (datacenter !== undefined && this.places.note(service, this.wantedElsewhere(datacenter))) {
+      this.select(answeredAt, true);
+    } else this.publisher.publish(answeredAt);
+  }
+
+  /** What is known of a service in other places has changed; one that has none there may go where it has none here. */
+  private onOtherPlaces(name: string, answeredAt: number): void {
+    if (this.life?.aborted !== false) return;
+    this.watched.joinAnew(name);
+    if (this.selecting) this.joinedMeanwhile = true;
+    else if (this.kept.has(name)) this.select(answeredAt, true);
+    else this.publisher.publish(answeredAt);
+  }
+
+  private wantedElsewhere(here: string): Wanted {
+    return { services: this.services, overrides: this.overrides.value(), here };
+  }
+
+  private enabledNames(): ReadonlySet<string> {
+    const overrides = this.overrides.value();
+    if (this.enabled.of !== overrides) this.enabled = { of: overrides, names: enabledBy(overrides) };
+    return this.enabled.names;
+  }
+
+  private followOverrides(): void {
+    const watch = this.overrides.follow(overridesPath(this.services));
+    if (watch !== undefined) this.start(watch);
+  }
+
+  private overridesAwaited(): readonly string[] {
+    return this.overrides.waiting() ? [this.overrides.name()] : [];
   }
 
   /** The lists do not select the name. */
@@ -240,6 +340,7 @@ export class ConsulCatalog {
 
   private drop(entry: Watched, gone: boolean): void {
     this.watched.forget(entry);
+    this.places.forget(entry.name);
     if (gone) this.unselected.found(entry.name, this.lists.list());
     // Its connection is free for a service beyond the budget.
     this.select(this.options.clock.now(), true);
@@ -265,11 +366,21 @@ export class ConsulCatalog {
 
   private gather(): SnapshotParts | undefined {
     if (!this.selected || (this.latest() === undefined && this.watched.unanswered().size > 0)) return undefined;
+    const overrides = this.overrides.value();
+    const services = new Map(this.watched.services());
+    let unwatched = this.gatherUnwatched();
+    for (const { name, service } of this.places.asked()) {
+      const key = serviceKeyString({ datacenter: this.datacenter ?? "", name });
+      if (this.watched.has(name)) continue;
+      if (service !== undefined) services.set(key, service);
+      else unwatched = new Set([...unwatched, key]);
+    }
     return {
-      services: new Map(this.watched.services()),
+      services,
       unselected: this.unselected.keys(),
-      unwatched: this.gatherUnwatched(),
+      unwatched,
       departed: this.witnesses.departed(),
+      ...(overrides !== undefined && { overrides }),
     };
   }
 
@@ -292,6 +403,8 @@ export class ConsulCatalog {
 
   private *watches(): Iterable<Pick<ServiceWatch, "doubt" | "renew" | "wake" | "refresh">> {
     yield this.lists;
+    yield this.overrides;
+    yield this.places;
     for (const { watch } of this.watched.entries()) yield watch;
   }
 

@@ -20,11 +20,13 @@ export interface ConsulRequest {
   /** Behind `/v1`, names percent-encoded: see `pathSegment`. */
   readonly path: string;
   readonly query?: Readonly<Record<string, string>>;
+  /** A 404 is an answer too, one without a body: there is nothing under that path (Consul API: KV). */
+  readonly mayBeAbsent?: boolean;
 }
 
 export interface ConsulAnswer {
   readonly headers: IncomingMessage["headers"];
-  /** Parsed JSON. */
+  /** Parsed JSON; undefined where there is nothing, see `mayBeAbsent`. */
   readonly body: unknown;
   /** Monotonic ms at which the last byte had arrived. */
   readonly answeredAt: number;
@@ -179,7 +181,7 @@ export class ConsulClient {
         ._get({
           name: "sluice",
           path: request.path,
-          query: { ...request.query, ...this.datacenterQuery() },
+          query: { ...this.datacenterQuery(), ...request.query },
           headers: { "user-agent": "sluice", ...(token === undefined ? {} : { "x-consul-token": token }) },
           ctx,
           exts: { onRequest },
@@ -195,6 +197,10 @@ export class ConsulClient {
           },
           (thrown: unknown) => {
             release();
+            if (request.mayBeAbsent && response?.statusCode === 404 && answeredAt !== undefined) {
+              resolve({ headers: response.headers, body: undefined, answeredAt });
+              return;
+            }
             reject(this.failure(request, response, answeredAt !== undefined, broke ?? thrown));
           },
         );

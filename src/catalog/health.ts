@@ -1,7 +1,21 @@
 import { type HealthEntry, invalidShape, parseHealth } from "./answers.ts";
+import { readIndex, readTaggedAddresses, readZone, sameAddresses } from "./instance-facts.ts";
 import type { Health, Instance, ServiceKey } from "./types.ts";
 
 const maxWeight = 65_535;
+
+/** How the entries of an answer are to be read, beside what they say. */
+export interface Reading {
+  /** The setting `services.zoneMeta`; left out: zones are of no interest. */
+  readonly zoneMeta?: string | undefined;
+  /** The service that the entries are of, where it is another one than the key's: a prepared query has a name of its own. */
+  readonly entriesOf?: string;
+  /**
+   * The datacenter we are in. Nodes of another one are called `<node>.<datacenter>`, as Consul's own servers call each
+   * other there, so that they are told apart from those here. Left out: that of the key.
+   */
+  readonly here?: string;
+}
 
 /** The instances that an answer names, and what is wrong with those of its entries that cannot be used. */
 export interface ReadInstances {
@@ -16,11 +30,17 @@ export interface ReadInstances {
  * @throws SluiceError ERR_CONSUL_ANSWER_INVALID where the body is not a list of entries, or none of them can be used:
  *   that tells nothing of how many instances there are
  */
-export function readInstances(body: unknown, key: ServiceKey, previous?: readonly Instance[]): ReadInstances {
+export function readInstances(
+  body: unknown,
+  key: ServiceKey,
+  previous?: readonly Instance[],
+  reading: Reading = {},
+): ReadInstances {
   const answer = parseHealth(body);
-  const instances = normaliseInstances(answer.entries, key, previous);
+  const instances = normaliseInstances(answer.entries, key, previous, reading);
   if (answer.unusable.length === 0) return { instances, unusable: [] };
-  const own = answer.unusable.filter(({ service }) => service === undefined || service === key.name);
+  const name = reading.entriesOf ?? key.name;
+  const own = answer.unusable.filter(({ service }) => service === undefined || service === name);
   const [first] = own;
   if (first !== undefined && instances.length === 0) throw invalidShape("/health/service", first.problem);
   return { instances, unusable: own.map(({ problem }) => problem) };
@@ -37,12 +57,14 @@ export function normaliseInstances(
   answer: readonly HealthEntry[],
   key: ServiceKey,
   previous: readonly Instance[] = [],
+  reading: Reading = {},
 ): readonly Instance[] {
   const known = new Map(previous.map((instance) => [identity(instance), instance]));
   const instances: Instance[] = [];
+  const name = reading.entriesOf ?? key.name;
   for (const entry of answer) {
-    if (entry.Service.Service !== key.name) continue;
-    const instance = normaliseInstance(entry, key);
+    if (entry.Service.Service !== name) continue;
+    const instance = normaliseInstance(entry, key, reading);
     const before = known.get(identity(instance));
     instances.push(before !== undefined && sameInstance(before, instance) ? before : instance);
   }
@@ -51,20 +73,29 @@ export function normaliseInstances(
 }
 
 /** One entry of the answer. Every part is a stranger's data; routing decides what can be used. */
-function normaliseInstance(entry: HealthEntry, key: ServiceKey): Instance {
+function normaliseInstance(entry: HealthEntry, key: ServiceKey, { zoneMeta, here }: Reading): Instance {
   const { Node: node, Service: service } = entry;
+  const address = service.Address || node.Address || "";
+  const port = service.Port ?? 0;
+  const createIndex = readIndex(service.CreateIndex);
+  const addressesOfNode = service.Address ? undefined : node.TaggedAddresses;
+  const taggedAddresses = readTaggedAddresses(service.TaggedAddresses, addressesOfNode, { address, port });
+  const zone = readZone(node.Meta, zoneMeta);
   const checks = entry.Checks ?? [];
   const own = checks.filter((check) => (check.ServiceID ?? "") !== "");
   const vouched = own.length > 0;
   const health = worstOf(checks);
   return {
-    node: node.Node,
+    node: here === undefined || here === key.datacenter ? node.Node : `${node.Node}.${key.datacenter}`,
     id: service.ID,
     service: key,
-    address: service.Address || node.Address || "",
-    port: service.Port ?? 0,
+    address,
+    port,
     tags: [...(service.Tags ?? [])].sort(compare),
     meta: Object.fromEntries(Object.entries(service.Meta ?? {}).sort(([a], [b]) => compare(a, b))),
+    ...(createIndex === undefined ? {} : { createIndex }),
+    ...(taggedAddresses === undefined ? {} : { taggedAddresses }),
+    ...(zone === undefined ? {} : { zone }),
     weights: { passing: clampWeight(service.Weights?.Passing), warning: clampWeight(service.Weights?.Warning) },
     health,
     ...(vouched ? {} : { nodeHealthOnly: true }),
@@ -98,8 +129,23 @@ export function sameInstance(a: Instance, b: Instance): boolean {
     a.nodeCritical === b.nodeCritical &&
     a.weights.passing === b.weights.passing &&
     a.weights.warning === b.weights.warning &&
+    a.createIndex === b.createIndex &&
+    a.zone === b.zone &&
+    sameAddresses(a.taggedAddresses, b.taggedAddresses) &&
     sameStrings(a.tags, b.tags) &&
     sameMeta(a.meta, b.meta)
+  );
+}
+
+/** As `sameInstance`, of lists in their order. */
+export function sameInstances(a: readonly Instance[], b: readonly Instance[]): boolean {
+  if (a === b) return true;
+  return (
+    a.length === b.length &&
+    a.every((instance, index) => {
+      const other = b[index];
+      return other !== undefined && (instance === other || sameInstance(instance, other));
+    })
   );
 }
 
@@ -131,7 +177,7 @@ function identity(instance: Instance): string {
   return `${instance.node.length}:${instance.node}${instance.id}`;
 }
 
-function byIdentity(a: Instance, b: Instance): number {
+export function byIdentity(a: Instance, b: Instance): number {
   return compare(a.node, b.node) || compare(a.id, b.id);
 }
 

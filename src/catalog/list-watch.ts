@@ -27,6 +27,8 @@ const none: ReadonlySet<string> = new Set();
 export interface ListWatchOptions {
   readonly client: ConsulClient;
   readonly settings: Pick<Settings["consul"], "wait">;
+  /** The setting `services.fabioPrefix` as it is now. */
+  readonly fabioPrefix: () => string;
   readonly clock: Clock;
   readonly logger: Logger;
   readonly random: () => number;
@@ -75,7 +77,7 @@ export class ListWatch {
       request: listRequest,
       onWentBack: options.onWentBack,
       scout: true,
-      parse: readList,
+      parse: (body) => readList(body, options.fabioPrefix()),
       same: sameList,
       onValue: (_list, { changed, answeredAt }) => {
         if (changed) options.onChange(answeredAt);

@@ -6,7 +6,7 @@ import type { Snapshot } from "./types.ts";
 const freshnessDelayMs = 25;
 
 /** What a snapshot is made of, less what the publisher itself adds. */
-export type SnapshotParts = Pick<Snapshot, "services" | "unselected" | "unwatched" | "departed">;
+export type SnapshotParts = Pick<Snapshot, "services" | "unselected" | "unwatched" | "departed" | "overrides">;
 
 /** Numbers the snapshots and hands them to the subscribers. */
 export class Publisher {

@@ -6,9 +6,20 @@ import { datacenterOf } from "./agent-facts.ts";
 import { parseList } from "./answers.ts";
 import { plainDeadlineMs } from "./blocking-query.ts";
 import { ConsulClient, type ConsulRequest } from "./consul-client.ts";
-import { readInstances } from "./health.ts";
+import { failoverOf } from "./failover.ts";
+import { byIdentity, readInstances } from "./health.ts";
 import {
-  type Expose,
+  enabledBy,
+  noOverrides,
+  type Overrides,
+  overridesPath,
+  overridesRequest,
+  readOverrides,
+  seeingAll,
+} from "./overrides.ts";
+import { isTurnedAway } from "./refusal.ts";
+import {
+  type CatalogSettings,
   healthRequest,
   listRequest,
   metaListRequest,
@@ -18,7 +29,7 @@ import {
 } from "./selection.ts";
 import { serviceKeyString } from "./service-key.ts";
 import { isOwnFault } from "./service-watch.ts";
-import type { CatalogService, ServiceKey, Snapshot } from "./types.ts";
+import type { CatalogService, Instance, ServiceKey, Snapshot } from "./types.ts";
 
 const connections = 6;
 
@@ -30,7 +41,7 @@ const connections = 6;
  */
 export async function readSnapshotOnce(
   settings: Settings["consul"],
-  expose: Expose,
+  services: CatalogSettings,
   signal: AbortSignal,
   parts: { readonly clock?: Clock; readonly logger?: Logger } = {},
 ): Promise<Snapshot> {
@@ -42,26 +53,31 @@ export async function readSnapshotOnce(
   const either = AbortSignal.any([signal, life.signal]);
   const ask = (request: ConsulRequest) => client.get(request, { signal: either, deadlineMs: plainDeadlineMs });
   try {
-    const list = readList((await ask(listRequest)).body);
-    const byMeta = expose === "tagged" ? await readByMeta(ask, signal) : new Set<string>();
+    const list = readList((await ask(listRequest)).body, services.fabioPrefix);
+    const byMeta = services.expose === "tagged" ? await readByMeta(ask, signal) : new Set<string>();
+    const overrides = await readOverridesOnce(client, services, either);
     const datacenter = settings.datacenter ?? (await datacenterOf(client, logger, signal));
-    const names = selectNames(list, byMeta, expose);
-    const services = new Map<string, CatalogService>();
+    const names = selectNames(list, byMeta, services.expose, enabledBy(overrides));
+    const found = new Map<string, CatalogService>();
     const queue = names.values();
     const worker = async () => {
       for (const name of queue) {
         const key = { datacenter, name };
-        services.set(serviceKeyString(key), await readService(ask, key, clock));
+        const service = await readService(ask, key, services, clock);
+        const override = overrides?.get(name);
+        const failover = failoverOf(name, service.instances, override, services, datacenter);
+        found.set(serviceKeyString(key), await withElsewhere(ask, service, failover, either));
       }
     };
     await Promise.all(Array.from({ length: connections }, worker));
     const selected = new Set(names);
     const unselected = [...list.keys()].filter((name) => !selected.has(name));
     return {
-      services: new Map(names.flatMap((name) => entryOf(services, serviceKeyString({ datacenter, name })))),
+      services: new Map(names.flatMap((name) => entryOf(found, serviceKeyString({ datacenter, name })))),
       unselected: new Set(unselected.map((name) => serviceKeyString({ datacenter, name }))),
       unwatched: new Set(),
       departed: new Set(),
+      ...(overrides !== undefined && { overrides }),
       sequence: 1,
       takenAt: clock.wall(),
       answeredAt: clock.now(),
@@ -85,9 +101,59 @@ async function readByMeta(ask: Ask, signal: AbortSignal): Promise<ReadonlySet<st
   }
 }
 
-async function readService(ask: Ask, key: ServiceKey, clock: Clock): Promise<CatalogService> {
+/** Undefined where they may not be read: those that were accepted before then stay in force. */
+async function readOverridesOnce(
+  client: ConsulClient,
+  services: CatalogSettings,
+  signal: AbortSignal,
+): Promise<Overrides | undefined> {
+  const path = overridesPath(services);
+  if (path === undefined) return noOverrides;
   try {
-    const { instances } = readInstances((await ask(healthRequest(key.name))).body, key);
+    const answer = await seeingAll(client).get(overridesRequest(path), { signal, deadlineMs: plainDeadlineMs });
+    return readOverrides(answer.body, path);
+  } catch (thrown) {
+    signal.throwIfAborted();
+    if (isTurnedAway(toSluiceError(thrown))) return undefined;
+    throw thrown;
+  }
+}
+
+/** A datacenter that does not answer has nothing to add. */
+async function withElsewhere(
+  ask: Ask,
+  service: CatalogService,
+  failover: readonly string[],
+  signal: AbortSignal,
+): Promise<CatalogService> {
+  if (failover.length === 0) return service;
+  const { key } = service;
+  const elsewhere: Instance[] = [];
+  const unanswered: string[] = [];
+  for (const datacenter of failover) {
+    try {
+      const { body } = await ask({ ...healthRequest(key.name), query: { dc: datacenter } });
+      elsewhere.push(...readInstances(body, { ...key, datacenter }, [], { here: key.datacenter }).instances);
+    } catch {
+      signal.throwIfAborted();
+      unanswered.push(datacenter);
+    }
+  }
+  return {
+    ...service,
+    elsewhere: elsewhere.sort(byIdentity),
+    ...(unanswered.length > 0 && { unansweredElsewhere: unanswered.sort() }),
+  };
+}
+
+async function readService(
+  ask: Ask,
+  key: ServiceKey,
+  services: CatalogSettings,
+  clock: Clock,
+): Promise<CatalogService> {
+  try {
+    const { instances } = readInstances((await ask(healthRequest(key.name))).body, key, [], services);
     return { key, instances, freshness: { asOf: clock.wall(), stale: false } };
   } catch (thrown) {
     const error = toSluiceError(thrown);

@@ -1,3 +1,5 @@
+import { optionKeys } from "../settings/options/read-options.ts";
+import { metaKeyOf } from "../settings/options/table.ts";
 import type { Settings } from "../settings/schema.ts";
 import { SluiceError } from "../support/errors.ts";
 import { type ListAnswer, parseList } from "./answers.ts";
@@ -10,23 +12,18 @@ export type Expose = Settings["services"]["expose"];
 /** The services the catalog lists, in the order of their names, and whether a tag of theirs asks to be exposed. */
 export type ServiceList = ReadonlyMap<string, boolean>;
 
+/** What of the settings says which services are selected, and what of the catalog is of interest. */
+export type CatalogSettings = Pick<
+  Settings["services"],
+  "expose" | "fabioPrefix" | "options" | "overrides" | "failover" | "zoneMeta" | "queries"
+>;
+
 /**
- * Meta keys that expose a service. The list of services has no meta, and a filter cannot ask for a prefix of a key:
- * a service that is exposed by meta alone needs one of these.
+ * Meta keys that expose a service: those of the table of options. The list of services has no meta, and a filter cannot
+ * ask for a prefix of a key: a service that is exposed by meta alone needs one of these. One that has only keys of named
+ * routes (`haproxy_route_<name>_…`) cannot be found so, and needs `haproxy_enable` beside them.
  */
-export const exposedMetaKeys = [
-  "haproxy_enable",
-  "haproxy_host",
-  "haproxy_path",
-  "haproxy_mode",
-  "haproxy_balance",
-  "haproxy_weight",
-  "haproxy_check",
-  "haproxy_listen",
-  "haproxy_priority",
-  "haproxy_maxconn",
-  "haproxy_sticky",
-] as const;
+export const exposedMetaKeys: readonly string[] = optionKeys.map(metaKeyOf);
 
 export const listRequest: ConsulRequest = { path: "/catalog/services" };
 
@@ -51,8 +48,8 @@ export function plainHealthRequest(name: string): ConsulRequest {
  *
  * @throws SluiceError ERR_CONSUL_ANSWER_INVALID
  */
-export function readList(body: unknown): ServiceList {
-  const list = normaliseList(parseList(body));
+export function readList(body: unknown, fabioPrefix: string): ServiceList {
+  const list = normaliseList(parseList(body), fabioPrefix);
   if (list.size > 0) return list;
   throw new SluiceError(
     "ERR_CONSUL_ANSWER_INVALID",
@@ -61,9 +58,11 @@ export function readList(body: unknown): ServiceList {
   );
 }
 
-export function normaliseList(answer: ListAnswer): ServiceList {
+/** @param fabioPrefix the setting `services.fabioPrefix` */
+export function normaliseList(answer: ListAnswer, fabioPrefix: string): ServiceList {
   const names = Object.keys(answer).filter((name) => name !== "");
-  return new Map(names.sort(compare).map((name) => [name, (answer[name] ?? []).some(isExposingTag)]));
+  const exposing = (tag: string) => isExposingTag(tag, fabioPrefix);
+  return new Map(names.sort(compare).map((name) => [name, (answer[name] ?? []).some(exposing)]));
 }
 
 export function sameList(a: ServiceList, b: ServiceList): boolean {
@@ -72,19 +71,29 @@ export function sameList(a: ServiceList, b: ServiceList): boolean {
   return true;
 }
 
-/** The names to watch, sorted. Consul itself is never one of them. */
-export function selectNames(list: ServiceList, byMeta: ReadonlySet<string>, expose: Expose): readonly string[] {
+/**
+ * The names to watch, sorted. Consul itself is never one of them.
+ *
+ * @param enabled names that an operator exposes whatever their tags say
+ */
+export function selectNames(
+  list: ServiceList,
+  byMeta: ReadonlySet<string>,
+  expose: Expose,
+  enabled: ReadonlySet<string> = nobody,
+): string[] {
   const selected: string[] = [];
   for (const [name, byTag] of list) {
-    if (name !== "consul" && (expose === "all" || byTag || byMeta.has(name))) selected.push(name);
+    if (name !== "consul" && (expose === "all" || byTag || byMeta.has(name) || enabled.has(name))) selected.push(name);
   }
   return selected;
 }
 
 /** Whether an instance asks for its service to be exposed. */
-export function exposes(instance: Instance, byMeta: boolean): boolean {
+export function exposes(instance: Instance, byMeta: boolean, fabioPrefix: string): boolean {
   return (
-    instance.tags.some(isExposingTag) || (byMeta && exposedMetaKeys.some((key) => Object.hasOwn(instance.meta, key)))
+    instance.tags.some((tag) => isExposingTag(tag, fabioPrefix)) ||
+    (byMeta && exposedMetaKeys.some((key) => Object.hasOwn(instance.meta, key)))
   );
 }
 
@@ -107,6 +116,9 @@ export function isOddName(name: string): boolean {
   return !/^[\w.-]{1,255}$/.test(name) || /^\.+$/.test(name);
 }
 
-function isExposingTag(tag: string): boolean {
-  return tag.startsWith("haproxy.") || tag.startsWith("urlprefix-");
+/** Fabio reads its tags without the white space around them. */
+function isExposingTag(tag: string, fabioPrefix: string): boolean {
+  return tag.startsWith("haproxy.") || tag.trimStart().startsWith(fabioPrefix);
 }
+
+const nobody: ReadonlySet<string> = new Set();

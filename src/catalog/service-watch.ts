@@ -5,9 +5,9 @@ import type { Logger } from "../support/logger.ts";
 import { indexOf, isFiltered } from "./answers.ts";
 import { BlockingQuery, plainDeadlineMs, type WatchStatus } from "./blocking-query.ts";
 import type { ConsulAnswer, ConsulClient } from "./consul-client.ts";
-import { joinInstances, missingInstances, readInstances, sameInstance } from "./health.ts";
+import { joinInstances, missingInstances, readInstances, sameInstances } from "./health.ts";
 import { isDefiniteRefusal, isUnusableAnswer } from "./refusal.ts";
-import { exposes, healthRequest, isOddName, plainHealthRequest } from "./selection.ts";
+import { type CatalogSettings, exposes, healthRequest, isOddName, plainHealthRequest } from "./selection.ts";
 import type { Slots } from "./slots.ts";
 import type { CatalogService, Instance, ServiceKey } from "./types.ts";
 import type { Witnesses } from "./witnesses.ts";
@@ -19,6 +19,8 @@ export interface ServiceWatchOptions {
   readonly reads: Slots;
   readonly witnesses: Witnesses;
   readonly settings: Pick<Settings["consul"], "wait">;
+  /** What of the settings says how instances are read, as it is now. */
+  readonly reading: () => Pick<CatalogSettings, "fabioPrefix" | "zoneMeta">;
   readonly clock: Clock;
   readonly logger: Logger;
   readonly random: () => number;
@@ -150,7 +152,9 @@ export class ServiceWatch {
     const found = await this.look(signal);
     if (typeof found === "string") return "unknown";
     if (found.length === 0) return "gone";
-    return found.some((instance) => exposes(instance, byMeta)) ? "exposed" : "not-exposed";
+    return found.some((instance) => exposes(instance, byMeta, this.options.reading().fabioPrefix))
+      ? "exposed"
+      : "not-exposed";
   }
 
   /** The instances, or why Consul's word that there are none is not to be believed. */
@@ -173,7 +177,7 @@ export class ServiceWatch {
   }
 
   private read(body: unknown, previous: readonly Instance[] | undefined): readonly Instance[] {
-    const { instances, unusable } = readInstances(body, this.options.key, previous);
+    const { instances, unusable } = readInstances(body, this.options.key, previous, this.options.reading());
     const [first] = unusable;
     if (first !== undefined && !this.complained) {
       this.options.logger.warn(
@@ -205,15 +209,4 @@ export class ServiceWatch {
  */
 export function isOwnFault(error: SluiceError, name: string): boolean {
   return isUnusableAnswer(error) || (isDefiniteRefusal(error) && isOddName(name));
-}
-
-function sameInstances(a: readonly Instance[], b: readonly Instance[]): boolean {
-  if (a === b) return true;
-  return (
-    a.length === b.length &&
-    a.every((instance, index) => {
-      const other = b[index];
-      return other !== undefined && (instance === other || sameInstance(instance, other));
-    })
-  );
 }

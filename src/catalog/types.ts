@@ -1,4 +1,4 @@
-import type { Options } from "../settings/options/table.ts";
+import type { Options, RouteOptions } from "../settings/options/table.ts";
 
 /** Names a service as Consul tells it apart. Case counts: Consul looks names up case-insensitively, we do not. */
 export interface ServiceKey {
@@ -13,7 +13,7 @@ export type Health = "passing" | "warning" | "critical" | "maintenance";
 
 /** One instance of a service, normalised: values are parsed and bounded, but still data of strangers. */
 export interface Instance {
-  /** The Consul node's name. */
+  /** The Consul node's name; of another datacenter's node `<node>.<datacenter>`. */
   readonly node: string;
   /** ServiceID: unique per node only. */
   readonly id: string;
@@ -72,16 +72,30 @@ export interface CatalogService {
    */
   readonly elsewhere?: readonly Instance[];
   /**
+   * Datacenters that were asked for instances and have not answered so far: what was accepted of them earlier goes on.
+   * Left out where there is none.
+   */
+  readonly unansweredElsewhere?: readonly string[];
+  /**
    * The tags and meta of the instances it had last, one of each kind, where it has none now: its routes stay with them.
    */
-  readonly spoke?: readonly Pick<Instance, "node" | "id" | "tags" | "meta" | "createIndex">[];
+  readonly spoke?: readonly Spoken[];
 }
+
+/** What an instance said of its service, kept when it is gone. */
+export type Spoken = Pick<Instance, "node" | "id" | "tags" | "meta" | "createIndex">;
 
 /** What an operator wrote for a service in Consul's key-value store, as far as it could be read. */
 export interface Override {
   readonly options: Options;
+  /** Its named routes; left out where it has none. */
+  readonly routes?: Readonly<Record<string, RouteOptions>>;
   /** What could not be read, each in words a person understands. */
   readonly problems: readonly string[];
+  /** True where nothing of it can be read: what was read of it before stays in force. Else left out. */
+  readonly unreadable?: boolean;
+  /** The document it was read from, of the options in force; left out where there is none. */
+  readonly text?: string;
 }
 
 /** Everything that is known of the selected services at one moment. Keyed by `serviceKeyString`. */
@@ -99,7 +113,10 @@ export interface Snapshot {
   readonly unwatched: ReadonlySet<string>;
   /** Names of nodes that are known to have left in good order: what stood on them is gone, however suddenly. */
   readonly departed: ReadonlySet<string>;
-  /** By service name. The same object while nothing in it changed; left out while none is known. */
+  /**
+   * By service name. The same object while nothing in it changed; left out while it is not known whether there are any:
+   * those that were accepted earlier then stay in force.
+   */
   readonly overrides?: ReadonlyMap<string, Override>;
   /** Grows by one with each snapshot of a catalog. */
   readonly sequence: number;

@@ -3,7 +3,7 @@ import type { Clock } from "../support/clock.ts";
 import type { Logger } from "../support/logger.ts";
 import type { ConsulClient } from "./consul-client.ts";
 import { serviceKeyString } from "./service-key.ts";
-import { ServiceWatch } from "./service-watch.ts";
+import { ServiceWatch, type ServiceWatchOptions } from "./service-watch.ts";
 import type { Slots } from "./slots.ts";
 import type { CatalogService, ServiceKey } from "./types.ts";
 import type { Witnesses } from "./witnesses.ts";
@@ -23,12 +23,15 @@ export interface WatchedServicesOptions {
   readonly client: ConsulClient;
   readonly witnesses: Witnesses;
   readonly settings: Pick<Settings["consul"], "wait">;
+  readonly reading: ServiceWatchOptions["reading"];
+  /** The service with what is known of it elsewhere; the same object where that is nothing. */
+  readonly join: (service: CatalogService) => CatalogService;
   readonly clock: Clock;
   readonly logger: Logger;
   /** Source of randomness in [0, 1). */
   readonly random: () => number;
   /** A service has new instances, or its first answer. In the turn in which the answer arrived. */
-  readonly onChange: (answeredAt: number) => void;
+  readonly onChange: (service: CatalogService, answeredAt: number) => void;
   /** How far a service can be believed has changed. */
   readonly onFreshness: () => void;
   /** A service was answered again after failures. */
@@ -76,7 +79,7 @@ export class WatchedServices {
    * @returns what resolves when the watch has ended
    */
   add(key: ServiceKey, reads: Slots): Promise<void> {
-    const { onChange, onFreshness, onRecovery, ...common } = this.options;
+    const { onChange, onFreshness, onRecovery, join, ...common } = this.options;
     const { name } = key;
     const id = serviceKeyString(key);
     const life = new AbortController();
@@ -88,18 +91,27 @@ export class WatchedServices {
       onChange: (service, answeredAt) => {
         if (life.signal.aborted) return;
         this.waiting.delete(name);
-        this.known.set(id, service);
-        onChange(answeredAt);
+        this.known.set(id, join(service));
+        onChange(service, answeredAt);
       },
       onFreshness: (service) => {
         if (life.signal.aborted) return;
-        this.known.set(id, service);
+        this.known.set(id, join(service));
         onFreshness();
       },
     });
     this.byName.set(name, { name, id, watch, life });
     this.waiting.add(name);
     return watch.run(life.signal);
+  }
+
+  /** What is known of a service elsewhere has changed. Returns whether it is watched, and has answered. */
+  joinAnew(name: string): boolean {
+    const entry = this.byName.get(name);
+    const service = entry?.watch.service();
+    if (entry === undefined || service === undefined) return false;
+    this.known.set(entry.id, this.options.join(service));
+    return true;
   }
 
   /** Ends a watch, and what it said with it. */

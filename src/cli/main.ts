@@ -1,5 +1,6 @@
 import { Command, CommanderError } from "commander";
 import { type SluiceError, toSluiceError } from "../support/errors.ts";
+import { addMigrateCommand } from "./migrate.ts";
 import { addPlanCommand } from "./plan.ts";
 import { addReleaseCommand } from "./release.ts";
 import { addRenderCommand } from "./render.ts";
@@ -32,6 +33,7 @@ export async function main(argv: readonly string[], terminal: Terminal = process
     addResyncCommand,
     addReleaseCommand,
     addSettingsCommand,
+    addMigrateCommand,
   ]) {
     add(program, terminal, outcome);
   }

@@ -24,7 +24,7 @@ export async function snapshotFor(
   file: string | undefined,
   signal: AbortSignal,
 ): Promise<Snapshot> {
-  if (file === undefined) return readSnapshotOnce(settings.consul, settings.services.expose, signal);
+  if (file === undefined) return readSnapshotOnce(settings.consul, settings.services, signal);
   const json = await readJson(file);
   try {
     return parseSnapshot(json);
@@ -53,7 +53,7 @@ export async function wishFor(
   const renderer = new Renderer({ paths, version, ...(haproxyVersion !== undefined && { haproxyVersion }) });
   const desire = createDesire(renderer, new SectionCache(), paths.runtimeSocket);
   const everybody = { ...settings, services: { ...settings.services, admit: "at-once" as const } };
-  return desire(accepted.services, { settings: everybody, template }, new Map());
+  return desire(accepted.services, { settings: everybody, template }, new Map(), new Map(), accepted.overrides);
 }
 
 /** What the operator accepted last, as its state directory has it; undefined where there is nothing usable. */

@@ -1,6 +1,6 @@
 import type { Command } from "commander";
-import { maskSettings, settingFlags, settingsJsonSchema } from "../settings/describe.ts";
-import { settingAt } from "../settings/keys.ts";
+import { maskSettings, settingsJsonSchema } from "../settings/describe.ts";
+import { settingAt, settingKeys } from "../settings/keys.ts";
 import { addSettingOptions, settingsOf } from "./setting-options.ts";
 import { type Outcome, type Terminal, table } from "./terminal.ts";
 
@@ -20,17 +20,22 @@ export function addSettingsCommand(program: Command, terminal: Terminal, _outcom
   addSettingOptions(list).action(() => {
     const { settings: inForce, origins } = settingsOf(list, terminal);
     const masked = maskSettings(inForce);
-    const rows = settingFlags().map(({ key, flag, description }) => ({
-      key,
-      value: settingAt(masked, key),
-      origin: origins.get(key) ?? "default",
+    const rows = settingKeys().map(({ path, flag, description }) => ({
+      key: path,
+      value: settingAt(masked, path),
+      origin: origins.get(path) ?? "default",
       flag,
       description,
     }));
     if (list.opts<{ json?: boolean }>().json === true) terminal.out(`${JSON.stringify(rows, undefined, 2)}\n`);
     else {
-      const cells = rows.map((row) => [row.key, String(row.value ?? "-"), row.origin, row.flag, row.description]);
+      const cells = rows.map((row) => [row.key, shown(row.value), row.origin, row.flag ?? "-", row.description]);
       terminal.out(table([["SETTING", "VALUE", "FROM", "FLAG", "MEANING"], ...cells]));
     }
   });
+}
+
+function shown(value: unknown): string {
+  if (typeof value !== "object" || value === null) return String(value ?? "-");
+  return Object.keys(value).length === 0 ? "-" : JSON.stringify(value);
 }

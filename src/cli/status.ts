@@ -30,7 +30,7 @@ const causes: Readonly<Record<HoldStatus["cause"], string>> = {
   mass: "more than half of the catalog was lost at once",
 };
 
-function described({ ready, reasons, reconciler, catalog }: OperatorStatus): string {
+function described({ ready, reasons, reconciler, catalog, ...rest }: OperatorStatus): string {
   const { haproxy, services, leaving, holds, excluded, quarantined } = reconciler;
   const lag = reconciler.fileLagMs === undefined ? "file up to date" : `file ${reconciler.fileLagMs} ms behind`;
   const stale = catalog.stale.map(({ name, reason, since }) => [`stale: ${name}`, `since ${since}`, reason]);
@@ -59,6 +59,17 @@ function described({ ready, reasons, reconciler, catalog }: OperatorStatus): str
             ]),
       ),
     ]),
+    rest.certificates.length === 0 ? "" : "\n",
+    table([
+      ...(rest.certificates.length === 0 ? [] : [["CERTIFICATE", "NAMES", "DAYS LEFT", ""]]),
+      ...rest.certificates.map(({ name, names, daysLeft, problem }) => [
+        name,
+        names.length === 0 ? "-" : names.slice(0, 5).join(" "),
+        daysLeft === undefined ? "-" : String(daysLeft),
+        problem ?? "",
+      ]),
+    ]),
+    ...(rest.certificatesProblem === undefined ? [] : [`certificates: ${rest.certificatesProblem}\n`]),
     ...leaving.map(({ server, since }) => `leaving: ${server} since ${since}\n`),
     ...holds.map(
       ({ service, instance, address, port, since, cause, until }) =>

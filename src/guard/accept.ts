@@ -2,6 +2,7 @@ import type { CatalogService, Freshness, Instance, Snapshot } from "../catalog/t
 import { byIdentity, byLost, holdKey, identity, servingCount } from "./instances.ts";
 import { createLetGo, lostNow } from "./losses.ts";
 import { massLoss } from "./mass-loss.ts";
+import { acceptOverrides, withMemory } from "./memory.ts";
 import type { Accepted, GuardPolicy, Hold, Judgement, LetGo, Loss, Probes, Release } from "./types.ts";
 
 /** One service of which more is to be said than that it is as the catalog lists it. */
@@ -116,7 +117,8 @@ export function judge(
   for (const one of cases) {
     const { key, listed, before } = one;
     const judged = judgeCase(one, inMass, probes);
-    const service = withHeld(listed, before, judged.holds);
+    const believed = withHeld(listed, before, judged.holds);
+    const service = believed && withMemory(believed, before);
     const since = Math.min(previous?.emptySince.get(key) ?? nowMs, nowMs);
     const empty = service === undefined || service.instances.length === 0;
     if (service === undefined || (empty && listed === undefined && nowMs - since >= policy.rememberMs)) {
@@ -128,9 +130,11 @@ export function judge(
     holds.push(...judged.holds);
     suspects.push(...judged.suspects);
   }
+  const overrides = acceptOverrides(previous?.overrides, next.overrides);
   return {
     accepted: {
       services: services as ReadonlyMap<string, CatalogService>,
+      ...(overrides !== undefined && { overrides }),
       emptySince,
       holds: holds.sort(byLost),
       losses: losses.filter(({ service }) => services.has(service)).sort(byLost),
@@ -195,7 +199,8 @@ function withHeld(
   const others = listed?.instances.filter((one) => !names.has(identity(one))) ?? [];
   const instances = [...others, ...kept].sort(byIdentity);
   if (before !== undefined && sameList(before.instances, instances)) {
-    return before.freshness === base.freshness ? before : { ...base, instances: before.instances };
+    const same = before.freshness === base.freshness && before.elsewhere === base.elsewhere;
+    return same ? before : { ...base, instances: before.instances };
   }
   return { ...base, instances };
 }

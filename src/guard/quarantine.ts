@@ -1,11 +1,11 @@
-import type { CatalogService, Instance } from "../catalog/types.ts";
+import type { CatalogService, Instance, Spoken } from "../catalog/types.ts";
 import { hexDigest } from "../support/digest.ts";
 import type { Cell, Data, Services } from "./types.ts";
 
-const digests = new WeakMap<Instance, string>();
+const digests = new WeakMap<Data, string>();
 
-/** Digest of what an instance says of itself beside its place, weight and health. */
-export function dataDigest(instance: Instance): string {
+/** Digest of what an instance says of itself beside its place, weight and health; the last words of one say the same. */
+export function dataDigest(instance: Data): string {
   let digest = digests.get(instance);
   if (digest === undefined) {
     digest = hexDigest(JSON.stringify([instance.tags, Object.entries(instance.meta)]));
@@ -32,10 +32,10 @@ export function cellKey({ service, data, instance }: Cell): string {
 /** The cells of tags and meta that these services consist of, in their order. */
 export function dataCells(services: Services): readonly Cell[] {
   const cells: Cell[] = [];
-  for (const [service, { instances }] of services) {
+  for (const [service, { instances, spoke = [] }] of services) {
     const seen = new Set<string>();
-    for (const instance of instances) {
-      const data = dataDigest(instance);
+    for (const one of [...instances, ...spoke]) {
+      const data = dataDigest(one);
       if (!seen.has(data)) cells.push({ service, data });
       seen.add(data);
     }
@@ -52,7 +52,7 @@ export function instancesOf(cell: Cell, services: Services): readonly Instance[]
 export function isPresent(cell: Cell, services: Services): boolean {
   const service = services.get(cell.service);
   if (service === undefined || cell.data === undefined) return service !== undefined;
-  return service.instances.some((instance) => means(cell, instance));
+  return [...service.instances, ...(service.spoke ?? [])].some((one) => means(cell, one));
 }
 
 /**
@@ -66,18 +66,25 @@ export function isPresent(cell: Cell, services: Services): boolean {
 export function withhold(
   service: CatalogService,
   cells: readonly Cell[],
-  goodOf: (instance: Instance) => readonly Data[],
+  goodOf: (one: Instance | Spoken) => readonly Data[],
 ): CatalogService | undefined {
   if (cells.some(({ data }) => data === undefined)) return undefined;
-  const isWithheld = (instance: Instance) => cells.some((cell) => means(cell, instance));
-  const instances = service.instances.flatMap((instance) => {
-    if (!isWithheld(instance)) return [instance];
-    const made = goodOf(instance).map(({ tags, meta }) => ({ ...instance, tags, meta }));
-    return made.filter((one) => !isWithheld(one)).slice(0, 1);
-  });
-  return { ...service, instances };
+  const isWithheld = (one: Instance | Spoken) => cells.some((cell) => means(cell, one));
+  const standIn = <T extends Instance | Spoken>(one: T): readonly T[] => {
+    if (!isWithheld(one)) return [one];
+    const made = goodOf(one).map(({ tags, meta }) => ({ ...one, tags, meta }));
+    return made.filter((other) => !isWithheld(other)).slice(0, 1);
+  };
+  const { spoke } = service;
+  return {
+    ...service,
+    instances: service.instances.flatMap(standIn),
+    ...(spoke !== undefined && { spoke: spoke.flatMap(standIn) }),
+  };
 }
 
-function means({ data, instance }: Cell, one: Instance): boolean {
-  return data === dataDigest(one) && (instance === undefined || instance === instanceKey(one));
+function means({ data, instance }: Cell, one: Instance | Spoken): boolean {
+  if (data !== dataDigest(one)) return false;
+  // What is meant at one place alone is that place, not what was said there.
+  return instance === undefined || ("address" in one && instance === instanceKey(one));
 }

@@ -1,4 +1,4 @@
-import type { CatalogService, Instance } from "../catalog/types.ts";
+import type { CatalogService, Instance, Snapshot } from "../catalog/types.ts";
 
 /** Why an instance is held: its service would have none left, or the catalog as a whole lost too much at once. */
 export type HoldCause = "zero" | "mass";
@@ -34,6 +34,8 @@ export interface Loss {
 export interface Accepted {
   /** By key string. A service the catalog does not list any more stays, empty, for `services.remember`. */
   readonly services: ReadonlyMap<string, CatalogService>;
+  /** What operators wrote, by service name; left out while that is not known. */
+  readonly overrides?: NonNullable<Snapshot["overrides"]>;
   /** Wall-clock ms since when a service has had no instance. */
   readonly emptySince: ReadonlyMap<string, number>;
   /** Sorted by service, node, id. */

@@ -1,6 +1,7 @@
 import { sectionsByKey } from "../haproxy/config/equality.ts";
 import { serverLines } from "../haproxy/config/servers.ts";
 import type { Config } from "../haproxy/config/types.ts";
+import { allWords, isChecked } from "../haproxy/plan/server-words.ts";
 import type { ObservedBackends } from "../haproxy/plan/types.ts";
 import type { Backend, LoadBalancer } from "../routing/types.ts";
 import type { Clock } from "../support/clock.ts";
@@ -171,8 +172,5 @@ export class Admission {
 
 function hasChecks(config: Config, backend: string): boolean {
   const section = sectionsByKey(config).get(`backend ${backend}`);
-  return (
-    section !== undefined &&
-    serverLines(section).every(({ defaults, options }) => defaults.includes("check") || options.includes("check"))
-  );
+  return section !== undefined && serverLines(section).every((line) => isChecked(allWords(line)));
 }

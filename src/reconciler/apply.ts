@@ -1,7 +1,10 @@
 import { serverLines } from "../haproxy/config/servers.ts";
 import type { Config } from "../haproxy/config/types.ts";
 import { advance } from "../haproxy/plan/advance.ts";
-import { mapText } from "../haproxy/plan/maps.ts";
+import { mapAfter } from "../haproxy/plan/map-steps.ts";
+import { isOrdered } from "../haproxy/plan/map-use.ts";
+import { inOrderOf, sameEntries } from "../haproxy/plan/maps.ts";
+import { isMapOperation, isServerOperation } from "../haproxy/plan/operations.ts";
 import { poolSection, serverLineOf } from "../haproxy/plan/pools.ts";
 import type {
   Desired,
@@ -80,18 +83,24 @@ function gone(config: Config, observed: ObservedBackends | undefined): readonly 
 
 /** What runs after these operations. Without a change of structure left it is what was wanted, to the very object. */
 function after(running: Running, done: readonly RuntimeOperation[], wanted: Desired, all: boolean): Running {
+  const { structure } = running;
+  if (all)
+    return {
+      config: wanted.config,
+      maps: inOrderOf(wanted.maps, new Map([...running.maps, ...wanted.maps])),
+      structure,
+    };
   const maps = new Map(running.maps);
-  for (const operation of done) {
-    if (operation.kind !== "replace-map") continue;
-    // The wanted text itself where all of it was set, so that the next comparison is one of the same strings.
-    const text = mapText(operation.entries);
-    maps.set(
-      operation.file,
-      text === wanted.maps.get(operation.file) ? (wanted.maps.get(operation.file) ?? text) : text,
-    );
+  for (const operation of done.filter(isMapOperation)) {
+    const { file } = operation;
+    const text = mapAfter(maps.get(file) ?? "", operation);
+    // The wanted text itself where it says the same, so that the next comparison is one of the same strings.
+    const target = wanted.maps.get(file);
+    const same = target !== undefined && sameEntries(text, target, isOrdered(running.config, file));
+    maps.set(file, same ? target : text);
   }
-  if (all) return { config: wanted.config, maps: new Map([...maps, ...wanted.maps]), structure: running.structure };
-  return { config: advance(running.config, done, wanted.config), maps, structure: running.structure };
+  const config = advance(running.config, done, wanted.config);
+  return { config, maps: inOrderOf(wanted.maps, maps), structure };
 }
 
 /** What an operation was made from. */
@@ -101,7 +110,7 @@ interface Seen {
 }
 
 function note(state: RunningState, operation: RuntimeOperation, seen: Seen, clock: Clock): void {
-  if (operation.kind === "replace-map") return;
+  if (!isServerOperation(operation)) return;
   const path: ServerPath = `${operation.backend}/${operation.server}`;
   state.touched.add(operation.backend);
   if (operation.kind === "revive-server") state.leaving.delete(path);

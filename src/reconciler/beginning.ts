@@ -6,6 +6,7 @@ import type { Inputs } from "./desire.ts";
 import type { EventLog } from "./events.ts";
 import type {
   CatalogPort,
+  CertificatesPort,
   KeptQuarantine,
   ProbePort,
   ProcessPort,
@@ -22,6 +23,8 @@ export interface ReconcilerParts {
   readonly store: StorePort;
   readonly render: RenderPort;
   readonly probe: ProbePort;
+  /** Undefined where nothing is served over TLS. */
+  readonly certificates?: CertificatesPort;
   readonly clock: Clock;
   readonly events: EventLog;
   readonly sections: SectionCache;
@@ -29,6 +32,8 @@ export interface ReconcilerParts {
   readonly runtimeSocket: string;
   /** Called when other settings or another template have come into force. */
   readonly onInputs: (inputs: Inputs) => void;
+  /** Called with the names that HAProxy is to be registered under in Consul, each time what is wanted was made anew. */
+  readonly onRegisters?: (names: readonly string[]) => void;
 }
 
 /** Where the reconciler begins: what the state directory knows. */
@@ -43,6 +48,8 @@ export interface Beginning {
   readonly quarantine?: KeptQuarantine;
   /** The live file; undefined on the very first start. */
   readonly running?: Running;
+  /** Certificates and their list as they lie on the disk, by path. */
+  readonly certificates?: ReadonlyMap<string, string>;
   readonly generation: number;
   readonly leaving: readonly LeavingServer[];
 }

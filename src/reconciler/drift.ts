@@ -1,7 +1,8 @@
 import { mapEntries } from "../haproxy/plan/maps.ts";
+import { isServerOperation } from "../haproxy/plan/operations.ts";
 import { planChanges } from "../haproxy/plan/plan.ts";
 import { serverLineOf } from "../haproxy/plan/pools.ts";
-import type { Desired, LeavingServer, ObservedBackends, RuntimeOperation, ServerPath } from "../haproxy/plan/types.ts";
+import type { Desired, LeavingServer, ObservedBackends, ServerOperation, ServerPath } from "../haproxy/plan/types.ts";
 import type { Capabilities, ObservedServer } from "../haproxy/runtime/types.ts";
 import { type EventLog, mostInEvent } from "./events.ts";
 
@@ -30,7 +31,7 @@ export function serverDrift({ believed, observed, capabilities, leaving }: Drift
   const plan = planChanges({ current: believed, wanted: believed, capabilities, leaving, observed });
   return plan.operations.flatMap((operation): readonly Drift[] => {
     // The same map on both sides.
-    if (operation.kind === "replace-map") return [];
+    if (!isServerOperation(operation)) return [];
     const { backend, server } = operation;
     const row = observed.get(backend)?.find(({ name }) => name === server);
     const { found, expected } = wordsOf(operation, row, believed);
@@ -72,7 +73,7 @@ export function announceDrift(events: EventLog, drift: readonly Drift[]): void {
 }
 
 function wordsOf(
-  operation: Exclude<RuntimeOperation, { readonly kind: "replace-map" }>,
+  operation: ServerOperation,
   row: ObservedServer | undefined,
   { config }: Desired,
 ): Pick<Drift, "found" | "expected"> {

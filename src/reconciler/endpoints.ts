@@ -3,6 +3,7 @@ import { hexDigest } from "../support/digest.ts";
 import { explain, fileText, placesOf } from "./commit.ts";
 import { announceDrift, serverDrift } from "./drift.ts";
 import type { LaneParts } from "./lane.ts";
+import { writeMaps } from "./write-maps.ts";
 
 /**
  * Writes down what was changed at run time, after it has been verified: reads the changed backends back over a new
@@ -17,6 +18,7 @@ export async function writeEndpoints(
   signal: AbortSignal,
 ): Promise<"written" | "same" | "surprise" | "unbelieved" | "refused" | "waiting"> {
   const { process, runtime, store, state, events } = parts;
+  await parts.certificateLane?.writeLoaded();
   const running = state.current;
   const capabilities = runtime.capabilities();
   if (running === undefined || capabilities === undefined || !state.up || !state.believed) return "unbelieved";
@@ -38,7 +40,6 @@ export async function writeEndpoints(
 
   const text = fileText(running.config, running.structure);
   const [oldText, oldMaps] = await Promise.all([store.readConfig(), store.readMaps()]);
-  const changedMaps = [...running.maps].filter(([path, content]) => oldMaps.get(path) !== content);
   if (text !== oldText) {
     const digest = hexDigest(text);
     if (state.fileRefused?.digest === digest) return "waiting";
@@ -57,11 +58,11 @@ export async function writeEndpoints(
     }
   }
   state.fileRefused = undefined;
-  for (const [path, content] of changedMaps) await store.writeMap(path, content);
+  const changedMaps = await writeMaps(store, oldMaps, running.maps);
   if (text !== oldText) {
     await store.writeConfig(text);
     state.generation += 1;
   }
   await store.saveState({ generation: state.generation, leaving: [...state.leaving.values()] });
-  return text === oldText && changedMaps.length === 0 ? "same" : "written";
+  return text === oldText && changedMaps === 0 ? "same" : "written";
 }

@@ -37,6 +37,13 @@ export type EventType =
   | "unquarantined"
   | "inputs-accepted"
   | "inputs-refused"
+  | "certificate-loaded"
+  | "certificate-replaced"
+  | "certificate-removed"
+  | "certificate-refused"
+  | "certificate-expiring"
+  | "credentials-changed"
+  | "credentials-refused"
   | "reconcile-failed";
 
 /** An event carries so many entries of a list at most, and their count: events are kept in memory. */

@@ -1,5 +1,6 @@
 import type { Clock } from "../support/clock.ts";
 import type { Mutex } from "../support/mutex.ts";
+import type { CertificateLane } from "./certificate-lane.ts";
 import type { EventLog } from "./events.ts";
 import type { ProcessPort, RuntimePort, StorePort } from "./ports.ts";
 import type { RunningState } from "./running.ts";
@@ -13,4 +14,6 @@ export interface LaneParts {
   readonly mutex: Mutex;
   readonly clock: Clock;
   readonly events: EventLog;
+  /** Undefined where nothing is served over TLS. */
+  readonly certificateLane?: CertificateLane | undefined;
 }

@@ -1,6 +1,7 @@
 import type { Snapshot } from "../catalog/types.ts";
 import type { Accepted, Quarantined } from "../guard/types.ts";
-import type { LeavingServer, RuntimeOperation } from "../haproxy/plan/types.ts";
+import type { ListEntry } from "../haproxy/config/types.ts";
+import type { Certificate, CertificateOperation, LeavingServer, RuntimeOperation } from "../haproxy/plan/types.ts";
 import type { Capabilities, MapEntry, ObservedServer, WorkerInfo } from "../haproxy/runtime/types.ts";
 import type { Rendered } from "../render/types.ts";
 import type { LoadBalancer } from "../routing/types.ts";
@@ -42,8 +43,31 @@ export interface RuntimePort {
   observe(backends?: readonly string[], signal?: AbortSignal): Promise<Observation>;
   /** `show map`: undefined where the file is not loaded. */
   readMap(file: string, signal?: AbortSignal): Promise<readonly MapEntry[] | undefined>;
+  /** Runs the operations in order; one result per operation. Nothing of a certificate's content is in a result. */
+  applyCertificates(
+    operations: readonly CertificateOperation[],
+    signal?: AbortSignal,
+  ): Promise<readonly OperationResult[]>;
+  /** The certificates of a list, over a new connection: undefined where the list is not loaded. */
+  readCertificates(list: string, signal?: AbortSignal): Promise<readonly ObservedCertificate[] | undefined>;
   /** Drops the warm connection (it may belong to a worker that is on its way out) and makes a new one, probing again. */
   reconnect(signal?: AbortSignal): Promise<Capabilities>;
+}
+
+/** An entry of the list of certificates as the process has it. */
+export interface ObservedCertificate extends ListEntry {
+  /** As HAProxy tells it; empty where it has no content yet. */
+  readonly fingerprint: string;
+}
+
+/** The certificates that clients should get. */
+export interface CertificatesPort {
+  /** Path of the list (`crt-list`) they stand in. */
+  readonly list: string;
+  /** In the order of the list, whose first is for clients that ask for no known name. The same object while nothing changed. */
+  latest(): readonly Certificate[];
+  /** Called on each change. Returns the function that unsubscribes. */
+  subscribe(listener: () => void): () => void;
 }
 
 export interface Observation {
@@ -112,6 +136,10 @@ export interface StorePort {
   readMaps(): Promise<ReadonlyMap<string, string>>;
   writeMap(path: string, text: string): Promise<void>;
   removeMap(path: string): Promise<void>;
+  /** Certificates and their list, by absolute path. */
+  readCertificates(): Promise<ReadonlyMap<string, string>>;
+  writeCertificate(path: string, text: string): Promise<void>;
+  removeCertificate(path: string): Promise<void>;
   writeAsset(path: string, text: string): Promise<void>;
   pruneAssets(keep: ReadonlySet<string>): Promise<unknown>;
   saveState(change: { readonly generation: number; readonly leaving: readonly LeavingServer[] }): Promise<void>;

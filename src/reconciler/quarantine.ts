@@ -1,4 +1,4 @@
-import type { CatalogService, Instance } from "../catalog/types.ts";
+import type { CatalogService, Spoken } from "../catalog/types.ts";
 import { cellKey, instanceName, instancesOf, isPresent, withhold } from "../guard/quarantine.ts";
 import type { Cell, Data, Quarantined, Services } from "../guard/types.ts";
 import type { Clock } from "../support/clock.ts";
@@ -167,8 +167,9 @@ export class Quarantine {
   }
 
   /** Its own tags and meta of before, those of the others of its service, those that are remembered. */
-  private goodOf(service: string, instance: Instance): readonly Data[] {
-    const before = this.taken.get(service)?.instances ?? [];
+  private goodOf(service: string, instance: Pick<Spoken, "node" | "id">): readonly Data[] {
+    const { instances = [], spoke = [] } = this.taken.get(service) ?? {};
+    const before: readonly Spoken[] = [...instances, ...spoke];
     const own = before.filter((one) => one.node === instance.node && one.id === instance.id);
     const remembered = this.list().flatMap((entry) => (entry.service === service && entry.good ? [entry.good] : []));
     return [...own, ...before, ...remembered];

@@ -1,4 +1,5 @@
-import { mapEntries, mapText } from "../haproxy/plan/maps.ts";
+import { isOrdered } from "../haproxy/plan/map-use.ts";
+import { mapText, sameEntries } from "../haproxy/plan/maps.ts";
 import { observedBackends } from "../haproxy/plan/plan.ts";
 import { poolNames } from "../haproxy/plan/pools.ts";
 import type { ObservedBackends, ServerPath } from "../haproxy/plan/types.ts";
@@ -38,7 +39,7 @@ export async function readBack(
     const entries = await runtime.readMap(path, signal);
     if (entries === undefined) continue;
     const text = mapText(entries);
-    maps.set(path, text === mapText(mapEntries(believed)) ? believed : text);
+    maps.set(path, sameEntries(text, believed, isOrdered(running.config, path)) ? believed : text);
   }
   state.current = { ...running, maps };
   settleLeaving(state, observation.servers, clock);

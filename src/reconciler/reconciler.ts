@@ -9,6 +9,7 @@ import { Admission } from "./admission.ts";
 import { announceApplied, announceExclusions } from "./announce.ts";
 import { applyPlan } from "./apply.ts";
 import type { Beginning, ReconcilerParts } from "./beginning.ts";
+import { CertificateLane } from "./certificate-lane.ts";
 import { Committer } from "./committer.ts";
 import { createDesire, type Inputs, type Wish } from "./desire.ts";
 import { announceDrift, mapDrift, serverDrift } from "./drift.ts";
@@ -54,6 +55,7 @@ export class Reconciler {
   /** What was believed to run when a resync was asked for, while nothing was being changed. */
   private resyncOf: { readonly running: Running | undefined; readonly changes: number } | undefined;
   private readonly template: KeptTemplate;
+  private readonly certificateLane: CertificateLane | undefined;
   private save: ((accepted: Accepted) => void) | undefined;
 
   constructor(parts: ReconcilerParts, beginning: Beginning) {
@@ -74,13 +76,17 @@ export class Reconciler {
     this.isolation = new Isolation(
       {
         ...parts,
-        desire: (services, inputs) => this.desire(services, inputs, this.admission.admitted, this.admission.doubted),
+        desire: (services, inputs) => this.wishOf(this.desire, services, inputs),
       },
       beginning.quarantine,
       beginning.accepted?.services ?? new Map(),
     );
+    const { certificates } = parts;
+    this.certificateLane =
+      certificates && new CertificateLane({ ...parts, certificates }, beginning.certificates ?? new Map());
     this.committer = new Committer({
       ...parts,
+      certificateLane: this.certificateLane,
       state: this.state,
       mutex: this.mutex,
       minReloadIntervalMs: () => this.trial.inForce.settings.reload.minInterval,
@@ -125,6 +131,7 @@ export class Reconciler {
     );
     const unsubscribe = catalog.subscribe(() => this.trigger("catalog"));
     const forget = process.onExit((detail) => this.processGone(detail));
+    const ignore = this.parts.certificates?.subscribe(() => this.trigger("certificates"));
     const committing = this.committer.run(signal);
     this.trigger("start");
     while (!signal.aborted) {
@@ -133,6 +140,7 @@ export class Reconciler {
     }
     unsubscribe();
     forget();
+    ignore?.();
     await committing;
     await this.mutex.run(() => undefined);
     await this.template.settled();
@@ -209,6 +217,7 @@ export class Reconciler {
     if (back?.kind === "known") {
       this.structures.known();
       this.sayDrift(back);
+      await this.certificateLane?.readBack(this.signal);
       this.admission.found(back.servers);
     }
 
@@ -231,7 +240,10 @@ export class Reconciler {
       return;
     }
     // The catalog has said nothing yet: what runs goes on as it is, even where it is not what the file says.
-    if (wanted === state.current) return;
+    if (wanted === state.current) {
+      if (!(await this.certify())) this.surprises.refused(this.signal);
+      return;
+    }
     const plan = planChanges({
       current: state.current,
       wanted,
@@ -239,15 +251,26 @@ export class Reconciler {
       leaving: state.leaving,
       ...(back !== undefined && { observed: back.servers }),
     });
-    const complete = await applyPlan({ ...this.parts, state }, plan, wanted, back?.servers, this.signal);
+    const applied = await applyPlan({ ...this.parts, state }, plan, wanted, back?.servers, this.signal);
     const ended = clock.now();
     if (plan.operations.length > 0) {
       const sinceAnswerMs = cause === "catalog" && snapshot !== undefined ? ended - snapshot.answeredAt : undefined;
       announceApplied(events, plan, ended - started, sinceAnswerMs);
     }
+    const complete = (await this.certify()) && applied;
     // Doubt that came up meanwhile stays: this pass's read-back may be older.
     if (complete && state.doubts === doubts) state.believed = true;
     this.follow(plan, complete, back?.servers);
+  }
+
+  /** Certificates come behind the servers, which wait for nothing. @returns whether all went well */
+  private async certify(): Promise<boolean> {
+    const { certificateLane, committer, state } = this;
+    if (certificateLane === undefined) return true;
+    const { complete, changed } = await certificateLane.settle(this.signal);
+    if (changed) committer.touch();
+    if (!complete) state.doubt();
+    return complete;
   }
 
   /** What comes behind a pass: the file, a reload, deletions, checks of who joins, the next try after a surprise. */
@@ -259,7 +282,7 @@ export class Reconciler {
     else this.surprises.refused(this.signal);
     if (wish === undefined) return;
     this.admission.follow(wish.loadBalancer, wish.desired.config, this.signal);
-    const reload = plan.reload ?? this.surprises.giveUp();
+    const reload = plan.reload ?? this.certificateLane?.reload ?? this.surprises.giveUp();
     if (reload === undefined) this.structures.forget();
     // While other inputs are on trial, their structure is the one that is asked for.
     if (this.trial.candidate === undefined) this.structures.want(wish, reload);
@@ -270,8 +293,17 @@ export class Reconciler {
     const snapshot = this.parts.catalog.latest();
     if (snapshot === undefined) return;
     const policy = guardPolicy(this.trial.inForce.settings);
+    const before = this.accepted?.overrides;
     this.accepted = this.guard.judge(this.accepted, snapshot, policy, this.signal);
+    if (before !== undefined && this.accepted.overrides !== before) {
+      this.isolation.quarantine.retry("overrides are others now");
+    }
     this.save?.(this.accepted);
+  }
+
+  private wishOf(desire: typeof this.desire, services: Wish["services"], inputs: Inputs): Wish {
+    const { admitted, doubted } = this.admission;
+    return desire(services, inputs, admitted, doubted, this.accepted?.overrides);
   }
 
   /**
@@ -285,9 +317,10 @@ export class Reconciler {
     if (trial.candidate !== undefined) this.tryCandidate(accepted, trial.candidate);
     const before = this.wish?.loadBalancer.excluded ?? [];
     const services = this.isolation.quarantine.apply(accepted.services);
-    this.wish = this.desire(services, trial.inForce, this.admission.admitted, this.admission.doubted);
+    this.wish = this.wishOf(this.desire, services, trial.inForce);
     this.isolation.made(this.wish);
     announceExclusions(this.parts.events, before, this.wish.loadBalancer.excluded);
+    this.parts.onRegisters?.(this.wish.loadBalancer.registers);
     return this.wish.desired;
   }
 
@@ -313,7 +346,7 @@ export class Reconciler {
     const { state, trial } = this;
     try {
       const services = this.isolation.quarantine.apply(accepted.services);
-      const wish = this.desireCandidate(services, candidate, this.admission.admitted, this.admission.doubted);
+      const wish = this.wishOf(this.desireCandidate, services, candidate);
       const capabilities = this.parts.runtime.capabilities();
       if (!state.up || state.current === undefined || capabilities === undefined) {
         if (this.mustStartAnew()) this.structures.wantOnTrial(wish, notRunningReason);
@@ -361,7 +394,7 @@ export class Reconciler {
     const { admission, trial } = this;
     if (!admission.doubt(down)) return wish;
     const desire = wish.inputs === trial.inForce ? this.desire : this.desireCandidate;
-    return desire(wish.services, wish.inputs, admission.admitted, admission.doubted);
+    return desire(wish.services, wish.inputs, admission.admitted, admission.doubted, wish.overrides);
   }
 
   /** What differs from what was believed, and was not changed by ourselves since, is somebody else's doing. */

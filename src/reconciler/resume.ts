@@ -13,6 +13,7 @@ export async function resumeProcess(parts: LaneParts, signal: AbortSignal): Prom
   const maps = await store.readMaps();
   await mutex.run(async () => {
     if (text !== undefined) state.current = runningFromFile(text, maps);
+    parts.certificateLane?.filesLoaded();
     state.workerPid = worker.pid;
     state.doubt();
     state.touched.clear();

@@ -83,8 +83,11 @@ export function saveAccepted(
 
 /** Whether two say the same, told by the identity of what is in them. */
 function sameAccepted(a: Accepted, b: Accepted): boolean {
-  if (a.services.size !== b.services.size || !sameMemory(a, b)) return false;
-  for (const [key, service] of b.services) if (a.services.get(key)?.instances !== service.instances) return false;
+  if (a.services.size !== b.services.size || a.overrides !== b.overrides || !sameMemory(a, b)) return false;
+  for (const [key, { instances, elsewhere }] of b.services) {
+    const before = a.services.get(key);
+    if (before?.instances !== instances || before.elsewhere !== elsewhere) return false;
+  }
   return true;
 }
 

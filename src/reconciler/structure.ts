@@ -3,7 +3,8 @@ import { parseConfig } from "../haproxy/config/parse.ts";
 import type { Position } from "../haproxy/config/position.ts";
 import { printConfig } from "../haproxy/config/print.ts";
 import type { Config } from "../haproxy/config/types.ts";
-import { withoutUnloaded } from "../haproxy/plan/maps.ts";
+import { mapTargets, type Pools } from "../haproxy/plan/map-targets.ts";
+import { inOrderOf } from "../haproxy/plan/maps.ts";
 import { poolNames } from "../haproxy/plan/pools.ts";
 import type { ReloadReason } from "../haproxy/plan/types.ts";
 import type { WorkerInfo } from "../haproxy/runtime/types.ts";
@@ -16,6 +17,7 @@ import { mostInEvent } from "./events.ts";
 import { type Doubting, doubtKnownDown } from "./known-down.ts";
 import type { LaneParts } from "./lane.ts";
 import type { Running } from "./running.ts";
+import { writeMaps } from "./write-maps.ts";
 
 export type StructureRequest =
   | WishRequest
@@ -79,12 +81,9 @@ export async function changeStructure(
 
   const [oldText, oldMaps] = await Promise.all([store.readConfig(), store.readMaps()]);
   const oldConfig = oldText === undefined ? undefined : parseConfig(oldText);
-  const loaded = oldConfig === undefined ? undefined : poolNames(oldConfig);
-  const wanted = poolNames(config);
-  const newMaps = new Map<string, string>();
-  for (const [path, entries] of maps) {
-    newMaps.set(path, loaded === undefined ? entries : withoutUnloaded(entries, loaded, wanted).text);
-  }
+  const newMaps =
+    oldConfig === undefined ? maps : mapTargets(maps, oldMaps, inBoth(poolNames(oldConfig), poolNames(config)));
+  await parts.certificateLane?.writeFirst();
   const { structure, text, verdict } = await candidateOf(parts, { desired, assets }, signal, newMaps);
   const refused: RefusedDigest = { of: "structure", digest: structure };
   if (!verdict.ok) {
@@ -101,7 +100,8 @@ export async function changeStructure(
   const ready = await process.preflight(text, state.up ? oldText : undefined, signal);
   if (!ready.ok) return { kind: "refused", stage: ready.stage, refused, problems: explain(ready.problems, text) };
 
-  for (const [path, content] of newMaps) await store.writeMap(path, content);
+  await writeMaps(store, await store.readMaps(), newMaps);
+  await parts.certificateLane?.writeWanted();
   await store.writeConfig(text);
   const stage = state.up ? "reload" : "start";
   let worker: WorkerInfo;
@@ -111,7 +111,7 @@ export async function changeStructure(
     if (signal.aborted) throw thrown;
     if (oldText !== undefined) {
       await store.writeConfig(oldText);
-      for (const [path, content] of oldMaps) await store.writeMap(path, content);
+      await writeMaps(store, newMaps, inOrderOf(newMaps, oldMaps));
     }
     // It may have come half-way: which worker answers, and with what, is asked again.
     state.doubt();
@@ -167,11 +167,17 @@ export async function reloadLiveFile(
   return { kind: "loaded", structure: running.structure };
 }
 
+/** Neither of the two structures is to meet a backend in the maps that it does not have. */
+function inBoth(loaded: ReadonlySet<string>, wanted: ReadonlySet<string>): Pools {
+  return { loaded, wanted, kept: new Set([...loaded].filter((name) => wanted.has(name))) };
+}
+
 /** Another worker runs, on this configuration: all talk goes to that one from here on. */
 async function follow(parts: LaneParts, running: Running, worker: WorkerInfo, signal: AbortSignal): Promise<void> {
   const { state, runtime, mutex } = parts;
   await mutex.run(async () => {
     state.current = running;
+    parts.certificateLane?.filesLoaded();
     state.workerPid = worker.pid;
     state.doubt();
     state.touched.clear();

@@ -5,6 +5,8 @@ import { TemplateChecks, templateError } from "./checks.ts";
 import { compileTemplate, templateOptions } from "./compiler.ts";
 import { addAsset, addMap, type FilePaths, noFiles, type RenderedFiles } from "./files.ts";
 import { duration, format, host, quote, token, words } from "./filters.ts";
+import { grpcHealthCheck } from "./grpc-health.ts";
+import { authority, haproxyAtLeast, hasAsset, leftOut } from "./template-functions.ts";
 import { mainTemplate } from "./template-source.ts";
 import type { BackendView, Surroundings, View } from "./view.ts";
 
@@ -38,8 +40,8 @@ export class CompiledTemplate {
    * @throws SluiceError ERR_TEMPLATE_FAILED or ERR_VALUE_UNSAFE, naming template, line and column
    */
   render(view: View): Part {
-    const { http, stats, sluice, haproxy } = view;
-    const surroundings: Surroundings = { http, stats, sluice, haproxy };
+    const { http, stats, sluice, haproxy, tls } = view;
+    const surroundings: Surroundings = { http, stats, sluice, haproxy, tls };
     const last = this.#view;
     // The very same objects say the same; most changes leave them.
     const same =
@@ -47,6 +49,7 @@ export class CompiledTemplate {
       last.http === http &&
       last.stats === stats &&
       last.sluice === sluice &&
+      last.tls === tls &&
       last.haproxy === haproxy;
     if (!same) {
       const key = JSON.stringify(surroundings);
@@ -80,6 +83,14 @@ export class CompiledTemplate {
     environment.addGlobal("mapFile", (name: unknown, rows: unknown, keyField: unknown, valueField: unknown) =>
       addMap(this.#files, this.#paths, name, rows, keyField, valueField),
     );
+    environment.addGlobal("hasAsset", (name: unknown) => hasAsset(this.#template, name));
+    environment.addGlobal("authority", (name: unknown) => authority(this.#view, name));
+    environment.addGlobal("haproxyAtLeast", (version: unknown) => haproxyAtLeast(this.#view, version));
+    environment.addGlobal("grpcHealthCheck", grpcHealthCheck);
+    environment.addGlobal("leaveOut", (backend: unknown, reason: unknown, server?: unknown) => {
+      this.#files.excluded.push(leftOut(backend, reason, server));
+      return "";
+    });
     environment.addGlobal("asset", (name: unknown) => addAsset(this.#files, this.#paths, this.#template, name));
     return environment;
   }
@@ -125,16 +136,17 @@ export class CompiledTemplate {
     }
     for (const [path, text] of part.maps) this.#files.maps.set(path, text);
     for (const [path, text] of part.assets) this.#files.assets.set(path, text);
+    this.#files.excluded.push(...part.excluded);
     return part.text;
   }
 
   /** The part sees its backend and nothing that grows with the fleet: else its text could not be kept. */
-  #renderPart(b: BackendView, { http, stats, sluice, haproxy }: View): Part {
+  #renderPart(b: BackendView, { http, stats, sluice, haproxy, tls }: View): Part {
     const outer = this.#files;
     const files = noFiles();
     this.#files = files;
     try {
-      const context = { b, http, stats, sluice, ...(haproxy !== undefined && { haproxy }) };
+      const context = { b, http, stats, sluice, tls, ...(haproxy !== undefined && { haproxy }) };
       return { text: withLastNewline(this.#environment.render(backendPartial, context)), ...files };
     } catch (thrown) {
       this.#checks.blame(b.name);

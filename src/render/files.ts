@@ -1,5 +1,6 @@
 import { extname, join } from "node:path";
 import type { TemplateSource } from "../reconciler/ports.ts";
+import type { Exclusion } from "../routing/types.ts";
 import { hexDigest } from "../support/digest.ts";
 import { SluiceError } from "../support/errors.ts";
 
@@ -10,19 +11,21 @@ export interface FilePaths {
   readonly assets: string;
 }
 
-/** The files a rendering refers to, by absolute path. */
+/** What a rendering refers to besides its text: files by absolute path, and what it had to leave out. */
 export interface RenderedFiles {
   readonly maps: Map<string, string>;
   readonly assets: Map<string, string>;
+  /** What a template said it left out. */
+  readonly excluded: Exclusion[];
 }
 
 export function noFiles(): RenderedFiles {
-  return { maps: new Map(), assets: new Map() };
+  return { maps: new Map(), assets: new Map(), excluded: [] };
 }
 
 /**
- * A map file (configuration manual 7.1.6 and the converter `map`): a line per row, sorted by key. Names the file and
- * remembers its text.
+ * A map file (configuration manual 7.1.6 and the converter `map`): a line per row, in the order of the rows, since
+ * regular expressions are tried in it. Names the file and remembers its text.
  *
  * @param rows objects that have both fields
  * @returns the file's absolute path
@@ -42,6 +45,22 @@ export function addMap(
   if (!Array.isArray(rows) || typeof keyField !== "string" || typeof valueField !== "string") {
     throw misused(`write mapFile("${name}", rows, "field of the key", "field of the value")`);
   }
+  const text = mapTextOf(name, rows, keyField, valueField);
+  const path = expressionPath(join(paths.maps, name));
+  const known = files.maps.get(path);
+  if (known !== undefined && known !== text)
+    throw misused(`the map ${name} is made twice with different rows; give one another name`);
+  files.maps.set(path, text);
+  return path;
+}
+
+/** The text made of rows that cannot change any more, with the name and the fields it was made for. */
+const madeOf = new WeakMap<object, { readonly made: string; readonly text: string }>();
+
+function mapTextOf(name: string, rows: readonly unknown[], keyField: string, valueField: string): string {
+  const made = JSON.stringify([name, keyField, valueField]);
+  const known = madeOf.get(rows);
+  if (known?.made === made) return known.text;
   const lines = new Map<string, string>();
   for (const row of rows) {
     const key = mapKey(field(row, keyField), name);
@@ -49,16 +68,9 @@ export function addMap(
       throw misused(`the map ${name} has the key ${JSON.stringify(key)} twice; HAProxy would see the first alone`);
     lines.set(key, mapValue(field(row, valueField), key, name));
   }
-  const text = [...lines.keys()]
-    .sort()
-    .map((key) => `${key} ${lines.get(key)}\n`)
-    .join("");
-  const path = expressionPath(join(paths.maps, name));
-  const known = files.maps.get(path);
-  if (known !== undefined && known !== text)
-    throw misused(`the map ${name} is made twice with different rows; give one another name`);
-  files.maps.set(path, text);
-  return path;
+  const text = [...lines].map(([key, value]) => `${key} ${value}\n`).join("");
+  if (Object.isFrozen(rows)) madeOf.set(rows, { made, text });
+  return text;
 }
 
 /**
@@ -74,11 +86,16 @@ export function addAsset(files: RenderedFiles, paths: FilePaths, template: Templ
       `there is no file ${JSON.stringify(name)} beside the template; *.http and *.njk files are what it may be`,
     );
   }
-  const extension = extname(name);
-  const stem = name.slice(name.lastIndexOf("/") + 1, extension === "" ? undefined : -extension.length);
-  const path = join(paths.assets, `${stem.replace(/[^A-Za-z0-9_.-]/g, "_")}.${hexDigest(text, 8)}${extension}`);
+  const path = assetPath(paths, name, text);
   files.assets.set(path, text);
   return path;
+}
+
+/** Where a copy of a file lies: another place for another content. */
+export function assetPath(paths: FilePaths, name: string, text: string): string {
+  const extension = extname(name);
+  const stem = name.slice(name.lastIndexOf("/") + 1, extension === "" ? undefined : -extension.length);
+  return join(paths.assets, `${stem.replace(/[^A-Za-z0-9_.-]/g, "_")}.${hexDigest(text, 8)}${extension}`);
 }
 
 function field(row: unknown, name: string): string {

@@ -2,8 +2,8 @@ import type { RenderPort, TemplateSource } from "../reconciler/ports.ts";
 import type { LoadBalancer } from "../routing/types.ts";
 import type { Settings } from "../settings/schema.ts";
 import { CompiledTemplate } from "./compiled-template.ts";
-import type { FilePaths } from "./files.ts";
-import type { Rendered } from "./types.ts";
+import { assetPath, type FilePaths } from "./files.ts";
+import { type Material, noMaterial, type Rendered } from "./types.ts";
 import { Viewer, type ViewFacts } from "./view.ts";
 
 export interface RenderPaths extends FilePaths {
@@ -19,6 +19,8 @@ export interface RendererOptions {
   readonly version?: string;
   /** As `haproxy -v` or `show info` has it; not given where HAProxy cannot be asked. */
   readonly haproxyVersion?: string;
+  /** Default: none. */
+  readonly material?: Material;
 }
 
 /** Templates kept compiled: the newest and the last good one, between which a bad edit makes the operator go. */
@@ -34,10 +36,21 @@ export class Renderer implements RenderPort {
   /** By digest, least recently used first. */
   readonly #compiled = new Map<string, CompiledTemplate>();
 
-  constructor({ paths, version = "unknown", haproxyVersion }: RendererOptions) {
+  /** Copies of the files of authorities, by path. */
+  #authorities: ReadonlyMap<string, string> = new Map();
+
+  constructor({ paths, version = "unknown", haproxyVersion, material = noMaterial }: RendererOptions) {
     this.#paths = paths;
     const facts: ViewFacts = { directory: paths.directory, runtimeSocket: paths.runtimeSocket, version };
     this.#viewer = new Viewer(facts, haproxyVersion);
+    this.material = material;
+  }
+
+  /** Files of people have changed: what is rendered from now on has these. */
+  set material({ authorities, ...material }: Material) {
+    const copies = authorities.map(({ name, text }) => ({ name, text, path: assetPath(this.#paths, name, text) }));
+    this.#authorities = new Map(copies.map(({ path, text }) => [path, text]));
+    this.#viewer.material = { ...material, authorities: copies.map(({ name, path }) => ({ name, path })) };
   }
 
   /** HAProxy was replaced by another version: what is rendered from now on is for that one. */
@@ -50,7 +63,9 @@ export class Renderer implements RenderPort {
    * carried; both name template, line and column where there is one
    */
   render(loadBalancer: LoadBalancer, settings: Settings, template: TemplateSource): Rendered {
-    return this.#compile(template).render(this.#viewer.view(loadBalancer, settings));
+    const rendered = this.#compile(template).render(this.#viewer.view(loadBalancer, settings));
+    if (this.#authorities.size === 0) return rendered;
+    return { ...rendered, assets: new Map([...rendered.assets, ...this.#authorities]) };
   }
 
   #compile(template: TemplateSource): CompiledTemplate {

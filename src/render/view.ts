@@ -3,6 +3,7 @@ import { z } from "zod";
 import type { Backend, LoadBalancer } from "../routing/types.ts";
 import type { Settings } from "../settings/schema.ts";
 import { SluiceError } from "../support/errors.ts";
+import type { Material } from "./types.ts";
 
 const name = z
   .string()
@@ -109,8 +110,70 @@ export const viewSchema = z.strictObject({
       defaultBackend: name
         .optional()
         .describe("Backend of `http.defaultService`; not there while no such service is known."),
+      trustedProxies: z
+        .array(oneLine)
+        .describe("Networks whose X-Forwarded headers are believed, from the setting `http.trustedProxies`."),
+      acceptProxy: z
+        .array(oneLine)
+        .describe("Networks that speak the PROXY protocol, from the setting `http.acceptProxy`."),
     })
     .describe("The HTTP entry point."),
+  https: z
+    .strictObject({
+      bind: z.array(oneLine).describe("Addresses of the HTTPS entry point, from the setting `https.bind`."),
+      certificates: oneLine.describe(
+        "Path of the list of certificates, for `crt-list`; Sluice keeps it, and changes it at run time.",
+      ),
+      minVersion: oneLine.describe("Least version of TLS, from the setting `https.minVersion`."),
+    })
+    .optional()
+    .describe("The HTTPS entry point; not there without the setting `https.bind`."),
+  tcp: z
+    .strictObject({
+      bind: z
+        .array(oneLine)
+        .describe(
+          "Addresses the ports of `listeners` are opened on, from the setting `tcp.bind`, IPv6 without brackets; empty: on all.",
+        ),
+    })
+    .describe("Ports of services' own."),
+  accessLog: z
+    .strictObject({
+      format: z.enum(["off", "common", "json"]).describe("From the setting `accessLog.format`."),
+      target: oneLine.describe("`stdout` or a syslog server, from the setting `accessLog.target`."),
+    })
+    .describe("The access log."),
+  tls: z
+    .strictObject({
+      authorities: z
+        .array(
+          z.strictObject({
+            name: oneLine.describe("Name of the file, as the option `tls.ca` has it."),
+            path: oneLine.describe("Path of a copy, for `ca-file`; another one when the content is another."),
+          }),
+        )
+        .describe("Files of the directory of the setting `tls.authorities`, sorted by name."),
+    })
+    .describe("TLS to servers."),
+  auth: z
+    .array(
+      z.strictObject({
+        name: z
+          .string()
+          .regex(/^[A-Za-z0-9_-]{1,64}$/)
+          .describe("Name of the scheme, as the option `auth` has it."),
+        realm: oneLine.describe("What browsers show; any text."),
+        users: z
+          .array(
+            z.strictObject({
+              name: oneLine.describe("Any text; write it with the filter `quote`."),
+              hash: oneLine.describe("As crypt(3) has it; write it with the filter `quote`."),
+            }),
+          )
+          .describe("Who is let in; empty: nobody."),
+      }),
+    )
+    .describe("Schemes of basic authentication of the setting `auth`, sorted by name."),
   stats: z
     .strictObject({
       bind: z.array(oneLine).describe("Addresses of the stats page, from the setting `stats.bind`."),
@@ -144,9 +207,21 @@ export type View = z.output<typeof viewSchema>;
 type Rest = Pick<View, "routes" | "maps" | "listeners" | "excluded">;
 export type BackendView = View["backends"][number];
 /** What a backend's part sees besides the backend: all that does not grow with the fleet. */
-export type Surroundings = Pick<View, "http" | "stats" | "sluice" | "haproxy">;
+export type Surroundings = Pick<View, "http" | "stats" | "sluice" | "haproxy" | "tls">;
+/** What settings and files of people make of a view. */
+type Fixed = Surroundings & Pick<View, "https" | "auth" | "tcp" | "accessLog">;
 
-const surroundingsSchema = viewSchema.pick({ http: true, stats: true, sluice: true, haproxy: true });
+const fixedSchema = viewSchema.pick({
+  http: true,
+  https: true,
+  tcp: true,
+  accessLog: true,
+  tls: true,
+  auth: true,
+  stats: true,
+  sluice: true,
+  haproxy: true,
+});
 const restSchema = viewSchema.pick({ routes: true, maps: true, listeners: true, excluded: true });
 
 export interface ViewFacts {
@@ -155,13 +230,21 @@ export interface ViewFacts {
   readonly version: string;
 }
 
+/** Files of people as a view shows them: authorities by the paths of their copies. */
+export interface ViewMaterial extends Pick<Material, "certificateList" | "auth"> {
+  readonly authorities: readonly { readonly name: string; readonly path: string }[];
+}
+
+const noViewMaterial: ViewMaterial = { auth: [], authorities: [] };
+
 /** Makes views, and remembers each backend's part of it for as long as the backend is the very same object. */
 export class Viewer {
   readonly #facts: ViewFacts;
   readonly #known = new WeakMap<Backend, BackendView>();
   #haproxyVersion: string | undefined;
+  #material: ViewMaterial = noViewMaterial;
   /** The last view's parts, with what they were made of: most changes are of servers and leave them as they are. */
-  #lastSurroundings: { settings: Settings; defaultBackend: string | undefined; made: Surroundings } | undefined;
+  #lastFixed: { settings: Settings; defaultBackend: string | undefined; made: Fixed } | undefined;
   #lastRest: { from: LoadBalancer; made: Rest } | undefined;
 
   /** @param haproxyVersion undefined where HAProxy cannot be asked */
@@ -173,7 +256,13 @@ export class Viewer {
   /** Views are of another HAProxy from now on. */
   set haproxyVersion(text: string) {
     this.#haproxyVersion = text;
-    this.#lastSurroundings = undefined;
+    this.#lastFixed = undefined;
+  }
+
+  /** Other files of people from now on. */
+  set material(material: ViewMaterial) {
+    this.#material = material;
+    this.#lastFixed = undefined;
   }
 
   /**
@@ -187,7 +276,7 @@ export class Viewer {
     return Object.freeze({
       backends: Object.freeze(loadBalancer.backends.map((one) => this.#backend(one))) as BackendView[],
       ...this.#rest(loadBalancer),
-      ...this.#surroundings(loadBalancer, settings),
+      ...this.#fixed(loadBalancer, settings),
     });
   }
 
@@ -205,16 +294,33 @@ export class Viewer {
     return made;
   }
 
-  #surroundings(loadBalancer: LoadBalancer, settings: Settings): Surroundings {
+  #fixed(loadBalancer: LoadBalancer, settings: Settings): Fixed {
     const { defaultBackend } = loadBalancer;
-    const last = this.#lastSurroundings;
+    const last = this.#lastFixed;
     if (last !== undefined && last.settings === settings && last.defaultBackend === defaultBackend) return last.made;
     const { directory, runtimeSocket, version } = this.#facts;
     const haproxyVersion = this.#haproxyVersion;
-    const made = checked(surroundingsSchema, "the settings", {
+    const { certificateList, authorities, auth } = this.#material;
+    const { https } = settings;
+    const made = checked(fixedSchema, "the settings", {
+      ...(https.bind !== undefined &&
+        certificateList !== undefined && {
+          https: { bind: https.bind.split(","), certificates: certificateList, minVersion: https.minVersion },
+        }),
+      tcp: {
+        bind: settings.tcp.bind
+          .split(",")
+          .map(withoutBrackets)
+          .filter((address) => address !== ""),
+      },
+      accessLog: settings.accessLog,
+      tls: { authorities },
+      auth,
       http: {
         bind: settings.http.bind.split(","),
         domain: settings.http.domain,
+        trustedProxies: settings.http.trustedProxies?.split(",") ?? [],
+        acceptProxy: settings.http.acceptProxy?.split(",") ?? [],
         ...(defaultBackend !== undefined && { defaultBackend }),
       },
       stats: {
@@ -226,7 +332,7 @@ export class Viewer {
       sluice: { directory, runtimeSocket, hardStopAfterMs: settings.reload.hardStopAfter, version },
       ...(haproxyVersion !== undefined && { haproxy: { version: haproxyVersion } }),
     });
-    this.#lastSurroundings = { settings, defaultBackend, made };
+    this.#lastFixed = { settings, defaultBackend, made };
     return made;
   }
 
@@ -296,6 +402,10 @@ function cleaned<T extends object>(texts: T): Record<string, unknown> {
   return Object.fromEntries(
     Object.entries(texts).map(([key, value]) => [key, typeof value === "string" ? cleanText(value) : value]),
   );
+}
+
+function withoutBrackets(address: string): string {
+  return address.trim().replace(/^\[(.*)\]$/, "$1");
 }
 
 function cleanText(text: string): string {

@@ -2,90 +2,122 @@ import { serviceKeyString } from "../catalog/service-key.ts";
 import type { ServiceKey } from "../catalog/types.ts";
 import type { Settings } from "../settings/schema.ts";
 import type { ServiceBackend } from "./backend.ts";
+import { type MergedListeners, mergeListeners } from "./listeners.ts";
 import { routeMaps } from "./map-rows.ts";
+import { createMerger, sameList } from "./merged-routes.ts";
 import { shown } from "./shown.ts";
-import type { Backend, Exclusion, LoadBalancer, Route } from "./types.ts";
+import type { Backend, Exclusion, ListenClaim, LoadBalancer, Route, RouteMaps } from "./types.ts";
+
+/** The settings that have a say in how services are put together. */
+export type AssemblySettings = Pick<Settings, "http" | "https" | "stats" | "tcp">;
 
 /**
- * A host name as a request may carry it; `_` is not in DNS's rules but in people's names. Asked before letters are made
- * small: some that look like others become ASCII only then (U+212A becomes "k").
+ * Makes the function that puts the services together: their backends, sorted, with names told apart; their claims as routes;
+ * the ports they want; and the maps that all of this is at run time. Where two services want one backend name, one that has
+ * servers goes before one that is only remembered, else the first in the order of their own names; the other is named.
+ *
+ * The function is pure; what did not change since the last call keeps its identity, and costs next to nothing.
  */
-const hostName = /^[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*$/;
-/** RFC 1035, 2.3.4 */
-const longestHost = 253;
+export function createAssembler(): (found: readonly ServiceBackend[], settings: AssemblySettings) => LoadBalancer {
+  const merge = createMerger();
+  let listening: Listening | undefined;
+  let mapped: { readonly routes: readonly Route[]; readonly listening: Listening; readonly maps: RouteMaps } | undefined;
+  let left: readonly Exclusion[] = [];
+  return (found, settings) => {
+    const { services, backends, excluded } = namedApart(found);
+    const byName = new Map(backends.map((backend) => [backend.name, backend]));
+    const { routes, excluded: conflicts } = merge(allClaims(services), byName);
+    listening = listeningTo(
+      services.flatMap(({ listens }) => listens).filter(({ backend }) => byName.has(backend)),
+      settings,
+      listening,
+    );
+    if (mapped?.routes !== routes || mapped.listening !== listening) {
+      mapped = { routes, listening, maps: routeMaps(routes, listening) };
+    }
+    const { defaultService } = settings.http;
+    const fallback = backends.find(({ sources, mode }) => mode === "http" && sources[0]?.name === defaultService);
+    const all = [...excluded, ...conflicts, ...listening.excluded].sort(byService);
+    if (!sameList(left, all)) left = all;
+    return {
+      backends: withPicks(backends, routes),
+      routes,
+      listeners: listening.listeners,
+      maps: mapped.maps,
+      registers: [...new Set(services.flatMap(({ registers }) => registers))].sort(),
+      ...(fallback !== undefined && { defaultBackend: fallback.name }),
+      excluded: left,
+    };
+  };
+}
 
-/**
- * Puts the services' backends together: sorted, names told apart, a host route for each. Where two services want one
- * backend name, one that has servers goes before one that is only remembered, else the first in the order of their own
- * names. Where two want one host, the one whose name is written
- * in small letters has it, so that a newcomer `WEB` takes nothing from `web`; else the first. The other one is named.
- */
-export function assemble(found: readonly ServiceBackend[], settings: Pick<Settings, "http">): LoadBalancer {
+/** What became of the claims on ports. */
+interface Listening extends MergedListeners {
+  readonly claims: readonly ListenClaim[];
+  readonly settings: AssemblySettings;
+}
+
+function listeningTo(
+  claims: readonly ListenClaim[],
+  settings: AssemblySettings,
+  before: Listening | undefined,
+): Listening {
+  if (before !== undefined && sameList(before.claims, claims) && sameSettings(before.settings, settings)) return before;
+  return { ...mergeListeners(claims, settings), claims, settings };
+}
+
+function sameSettings(a: AssemblySettings, b: AssemblySettings): boolean {
+  return a.http === b.http && a.https === b.https && a.stats === b.stats && a.tcp === b.tcp;
+}
+
+function* allClaims(services: readonly ServiceBackend[]) {
+  for (const { claims } of services) yield* claims;
+}
+
+/** Services whose backend's name is their own, and all backends by name. */
+function namedApart(found: readonly ServiceBackend[]) {
   const excluded: Exclusion[] = [];
-  const backends: Backend[] = [];
-  let previous: Backend | undefined;
-  for (const { backend, excluded: left } of [...found].sort(byBackend)) {
-    if (backend.name === previous?.name) {
-      const reason = `its backend name ${backend.name} is taken by the service ${shown(sourceOf(previous).name)}; rename one`;
-      excluded.push({ service: sourceOf(backend).name, code: "name-conflict", reason });
-      continue;
+  const services: ServiceBackend[] = [];
+  const taken = new Map<string, Backend>();
+  const taking = (backend: Backend): boolean => {
+    const holder = taken.get(backend.name);
+    if (holder === undefined) {
+      taken.set(backend.name, backend);
+      return true;
     }
-    previous = backend;
-    backends.push(backend);
-    excluded.push(...left);
-  }
-  const { domain, defaultService } = settings.http;
-  const routes = hostRoutes(backends, domain, excluded);
-  const fallback =
-    defaultService === undefined ? undefined : backends.find((backend) => sourceOf(backend).name === defaultService);
-  return {
-    backends,
-    routes: routes.sort((a, b) => order(a.host, b.host)),
-    listeners: [],
-    maps: routeMaps(routes),
-    ...(fallback !== undefined && { defaultBackend: fallback.name }),
-    excluded: excluded.sort(byService),
+    const reason = `its backend name ${backend.name} is taken by the service ${shown(sourceOf(holder).name)}; rename one`;
+    excluded.push({ service: sourceOf(backend).name, code: "name-conflict", reason });
+    return false;
   };
+  for (const service of [...found].sort(byBackend)) {
+    if (!taking(service.backend)) continue;
+    services.push(service);
+    excluded.push(...service.excluded);
+  }
+  const lost = new Set(services.filter(({ tcp }) => tcp !== undefined && !taking(tcp)));
+  const kept = lost.size === 0 ? services : services.map((one) => (lost.has(one) ? withoutTcp(one) : one));
+  return { services: kept, backends: [...taken.values()].sort((a, b) => order(a.name, b.name)), excluded };
 }
 
-function hostRoutes(backends: readonly Backend[], domain: string, excluded: Exclusion[]): Route[] {
-  const routes = new Map<string, Route>();
-  const claim = (service: string, backend: string) => {
-    const written = `${service}.${domain}`;
-    if (written.length > longestHost || !hostName.test(written)) {
-      const reason = "its name cannot stand in a host name, so no request reaches it by host; rename the service";
-      excluded.push({ service, code: "host-unusable", reason });
-      return;
-    }
-    const host = written.toLowerCase();
-    const holder = routes.get(host);
-    if (holder === undefined) routes.set(host, domainRoute(host, service, backend));
-    else {
-      const reason = `the host ${host} leads to backend ${holder.targets[0]?.backend}; rename one`;
-      excluded.push({ service, code: "name-conflict", reason });
-    }
-  };
-  const others: Backend[] = [];
-  for (const backend of backends) {
-    const { name } = sourceOf(backend);
-    if (name === name.toLowerCase()) claim(name, backend.name);
-    else others.push(backend);
-  }
-  for (const backend of others) claim(sourceOf(backend).name, backend.name);
-  return [...routes.values()];
+function withoutTcp({ tcp, ...service }: ServiceBackend): ServiceBackend {
+  return { ...service, listens: service.listens.filter(({ backend }) => backend !== tcp?.name) };
 }
 
-function domainRoute(host: string, service: string, backend: string): Route {
-  return {
-    host,
-    path: "/",
-    match: "prefix",
-    methods: [],
-    conditions: [],
-    targets: [{ backend, share: 1, options: {}, origins: [{ service, kind: "domain", text: host }] }],
-    priority: 0,
-    sticky: false,
-  };
+const picking = new WeakMap<Backend, Backend>();
+
+/** Marks the backends of which a route names servers. */
+function withPicks(backends: readonly Backend[], routes: readonly Route[]): readonly Backend[] {
+  const named = new Set<string>();
+  for (const { targets } of routes) {
+    for (const { backend, server } of targets) if (server !== undefined) named.add(backend);
+  }
+  if (named.size === 0) return backends;
+  return backends.map((backend) => {
+    if (!named.has(backend.name) || backend.picks) return backend;
+    const marked = picking.get(backend) ?? { ...backend, picks: true };
+    picking.set(backend, marked);
+    return marked;
+  });
 }
 
 function sourceOf(backend: Backend): ServiceKey {
@@ -103,7 +135,12 @@ function byBackend({ backend: a }: ServiceBackend, { backend: b }: ServiceBacken
 }
 
 function byService(a: Exclusion, b: Exclusion): number {
-  return order(a.service, b.service) || order(a.instance ?? "", b.instance ?? "") || order(a.code, b.code);
+  return (
+    order(a.service, b.service) ||
+    order(a.instance ?? "", b.instance ?? "") ||
+    order(a.code, b.code) ||
+    order(a.reason, b.reason)
+  );
 }
 
 function order(a: string, b: string): number {

@@ -1,156 +1,186 @@
-import type { CatalogService, Instance } from "../catalog/types.ts";
+import type { CatalogService, Instance, Override } from "../catalog/types.ts";
+import { serviceOptions } from "../settings/options/service-options.ts";
+import type { ServiceOptions } from "../settings/options/table.ts";
 import type { Settings } from "../settings/schema.ts";
-import { canonicalIp } from "../support/ip.ts";
-import { safeName, serverId, serverName } from "./names.ts";
-import { eligible, panicOf } from "./panic.ts";
-import { shown } from "./shown.ts";
-import type { Backend, Exclusion, Server } from "./types.ts";
+import { isExposed } from "./exposure.ts";
+import { type FabioClaims, fabioClaims, fabioInstanceOptions } from "./fabio/fabio-claims.ts";
+import { safeName, tcpName } from "./names.ts";
+import { ownWords } from "./own-words.ts";
+import { placesOf } from "./places.ts";
+import { instanceScope } from "./server-words.ts";
+import { type ServiceServers, serversOf, type Trust } from "./servers.ts";
+import { serviceAsks } from "./service-asks.ts";
+import { hasDomain, serviceClaims } from "./service-claims.ts";
+import { serviceListens } from "./service-listens.ts";
+import { type Layers, layersOf, speakersOf } from "./speakers.ts";
+import type { Backend, Claim, Exclusion, ListenClaim } from "./types.ts";
 import { carriedValues } from "./values.ts";
-import { scaledWeight, wantedWeight, weightFactor } from "./weights.ts";
+import { ServiceVoices } from "./voices.ts";
+import { layered, type Wishes, wishesOf } from "./wishes.ts";
 
 /** Algorithms that hash something of the request (configuration manual 4.2, `balance`). */
 const hashing = /^(source|uri|url_param|hdr|rdp-cookie|hash)\b/;
-
-const nobody: ReadonlySet<string> = new Set();
-
-/** A server, and whether it has yet to show that it works. */
-interface Candidate extends Server {
-  readonly unproven: boolean;
-}
+/** Those that take what only HTTP has; a backend in mode tcp is balanced in turn instead (same place). */
+const hashingHttp = /^(uri|url_param|hdr)\b/;
+/** What is done with a service as a whole, and not what its backend is like; or has a field of its own. */
+const notOfBackend: ReadonlySet<string> = new Set([
+  "enable",
+  "mode",
+  "listen",
+  "balance",
+  "panic",
+  "admit",
+  "address",
+  "failover",
+]);
+/** What a backend in mode tcp cannot do. */
+const httpOnly = /^(sticky|compression|(request|response)-header\..+|error-page)$/;
 
 export interface ServiceBackend {
   readonly backend: Backend;
+  /**
+   * The same servers once more in mode tcp, named `<name>:tcp`: where a service is reached both by HTTP and by a port
+   * whose bytes are passed on.
+   */
+  readonly tcp?: Backend;
+  /** What is wanted of routes. Those of Fabio's tags stand behind the others. */
+  readonly claims: readonly Claim[];
+  readonly listens: readonly ListenClaim[];
+  /** Names that HAProxy is to be registered under in Consul. Sorted. */
+  readonly registers: readonly string[];
   readonly excluded: readonly Exclusion[];
 }
 
+/** By backend name. */
+export type TrustOf = (backend: string) => Trust;
+
 /**
- * The backend of one service: its instances as servers, sorted by name, and what had to be left out.
- *
- * @param admitted names of the servers of this backend that have been let in before
- * @param doubted names of those that HAProxy found down: they wait for its next good check
+ * What one service comes to: its backend with its instances as servers, what it wants of routes and ports, and what had
+ * to be left out. Nothing where it is not to be reached.
  */
 export function serviceBackend(
   service: CatalogService,
-  settings: Settings["services"],
-  admitted: ReadonlySet<string>,
-  doubted: ReadonlySet<string> = nobody,
-): ServiceBackend {
-  const excluded: Exclusion[] = [];
-  const consistent = hashing.test(settings.balance);
-  const factor = weightFactor(service.instances);
-  const servers = new Map<string, Candidate>();
-  const { panic, problems: unusable } = panicOf(service.instances, settings.panic);
-  for (const { instance, reason } of unusable) {
-    excluded.push({ ...whose(service, instance), code: "value-unusable", reason });
-  }
-  for (const instance of eligible(service.instances, panic)) {
-    const place = usablePlace(service, instance);
-    if (place.kind === "excluded") {
-      excluded.push(place.exclusion);
-      continue;
-    }
-    const { tags, meta, problems } = carriedValues(instance);
-    for (const reason of problems) {
-      excluded.push({ ...whose(service, instance), code: "value-unusable", reason });
-    }
-    const name = serverName(instance, service.key.name, place.address, instance.port);
-    const candidate: Candidate = {
-      name,
-      address: place.address,
-      port: instance.port,
-      weight: scaledWeight(wantedWeight(instance), factor),
-      ...(consistent && { id: serverId(name) }),
-      options: {},
-      joining: false,
-      instance: { node: instance.node, id: instance.id },
-      tags,
-      meta,
-      unproven: doubted.has(name) || (!admitted.has(name) && mustProve(instance, settings.admit)),
-    };
-    const known = servers.get(name);
-    if (known === undefined || speaksFor(candidate, known)) servers.set(name, candidate);
-  }
-  const sorted = [...servers.values()].sort((a, b) => order(a.name, b.name));
+  settings: Pick<Settings, "services" | "http">,
+  trustOf: TrustOf,
+  override?: Override,
+): ServiceBackend | undefined {
+  const { name: serviceName } = service.key;
+  const speakers = speakersOf(service);
+  const layers = layersOf(serviceName, settings.services, override);
+  const { asks, excluded: overruled } = serviceAsks(serviceName, speakers, layers);
+  if (!isExposed(service, settings.services, asks.options.enable)) return undefined;
+
+  const name = safeName(serviceName);
+  const optionsOf = instanceOptionsOf(layers, service.key.datacenter, settings.services);
+  const wishes = {
+    places: placesOf(service, settings.services, asks.options),
+    panic: asks.options.panic ?? settings.services.panic,
+    admit: asks.options.admit ?? settings.services.admit,
+    optionsOf,
+  };
+  const serversIn = (mode: Backend["mode"], backend: string): readonly [Backend, ServiceServers] => {
+    const shape = backendShape(asks, settings.services, mode);
+    const servers = serversOf(service, wishes, shape, trustOf(backend));
+    return [{ name: backend, sources: [service.key], ...shape, servers: servers.servers }, servers];
+  };
+
+  const ports = [...new Set(asks.options.listen ?? [])].sort((a, b) => a - b);
+  const wanted = asks.options.mode ?? "http";
+  // Names of servers depend on no mode.
+  const [http, made] = serversIn("http", name);
+  // Those elsewhere stand in for these and carry what these do.
+  const here = new Map(service.instances.flatMap((one) => nameOf(made.names, one)));
+  const hereNames = new Set(here.values());
+  const fabio = fabioClaims(service, name, here, settings.services);
+  const voices = new ServiceVoices(speakers, layers);
+  const { claims, excluded: unreachable } =
+    wanted === "tcp"
+      ? { claims: fabio.claims, excluded: [] }
+      : serviceClaims(
+          serviceName,
+          speakers,
+          voices,
+          hasDomain(service, speakers, settings.services, override) ? settings.http.domain : undefined,
+          ports,
+          fabio.claims,
+          {
+            backend: name,
+            servers: new Map(http.servers.flatMap((one) => (hereNames.has(one.name) ? [[one.name, one]] : []))),
+            serverOf: new Map([...here].map(([{ node, id }, server]) => [`${node}/${id}`, server])),
+          },
+        );
+  const passesOn = wanted === "tcp" || fabio.listens.some(({ mode }) => mode === "tcp");
+  // Both ways to reach it make two backends; one of bytes alone has the plain name.
+  const bytes = claims.length > 0 ? tcpName(name) : name;
+  const [tcp, madeTcp] = passesOn ? serversIn("tcp", bytes) : [undefined, made];
+  const own = serviceListens(serviceName, wanted, ports, speakers, voices, asks, wanted === "tcp" ? bytes : name);
+  const alone = tcp !== undefined && claims.length === 0;
   return {
-    backend: {
-      name: safeName(service.key.name),
-      sources: [service.key],
-      mode: "http",
-      balance: settings.balance,
-      consistent,
-      options: {},
-      picks: false,
-      servers: gate(withOwnIds(service.key.name, sorted, excluded)),
-    },
-    excluded,
+    backend: alone ? tcp : http,
+    ...(tcp !== undefined && !alone && { tcp }),
+    claims,
+    listens: [...own.listens, ...listensOfFabio(fabio, name, bytes)],
+    registers: fabio.registers,
+    excluded: [
+      ...(alone ? madeTcp : made).excluded,
+      ...speakers.flatMap(({ instance, words }) =>
+        words.problems.map((reason) => ({
+          service: serviceName,
+          instance: `${instance.node}/${instance.id}`,
+          code: "option-unusable" as const,
+          reason,
+        })),
+      ),
+      ...(override?.problems ?? []).map((problem) => ({
+        service: serviceName,
+        code: "option-unusable" as const,
+        reason: `${settings.services.overrides}/${serviceName}: ${problem}`,
+      })),
+      ...overruled,
+      ...fabio.problems,
+      ...unreachable,
+      ...own.excluded,
+    ],
   };
 }
 
-function mustProve(instance: Instance, admit: Settings["services"]["admit"]): boolean {
-  if (admit === "auto") return instance.nodeHealthOnly === true;
-  return admit === "after-check";
-}
-
-/**
- * Two registrations of one label at one address are one server: the one that may serve more speaks for both, among equals
- * the one that is vouched for, then the first by node and id.
- */
-function speaksFor(a: Candidate, b: Candidate): boolean {
-  if (a.weight !== b.weight) return a.weight > b.weight;
-  if (a.unproven !== b.unproven) return b.unproven;
-  return (order(a.instance.node, b.instance.node) || order(a.instance.id, b.instance.id)) < 0;
-}
-
-/** HAProxy refuses a whole configuration for two servers of one id, so of two whose digests are the same one goes. */
-function withOwnIds(service: string, servers: readonly Candidate[], excluded: Exclusion[]): readonly Candidate[] {
-  const holders = new Map<number, string>();
-  return servers.filter(({ id, name, instance }) => {
-    if (id === undefined) return true;
-    const holder = holders.get(id);
-    if (holder === undefined) {
-      holders.set(id, name);
-      return true;
+/** What holds for an instance's server line: its own words go before Fabio's tags, the override before both. */
+function instanceOptionsOf({ below, above }: Layers, datacenter: string, settings: Settings["services"]) {
+  const known = new Map<Instance, ReturnType<typeof instanceScope>>();
+  return (instance: Instance) => {
+    let options = known.get(instance);
+    if (options === undefined) {
+      const fabio = wishesOf(fabioInstanceOptions(instance, datacenter, settings), "fabio", settings.fabioPrefix);
+      options = instanceScope(layered(below, fabio, ownWords(carriedValues(instance)).base, above).options);
+      known.set(instance, options);
     }
-    const reason = `its id ${id} for consistent hashing is that of server ${holder}; register it under another ServiceID`;
-    excluded.push({ service, instance: `${instance.node}/${instance.id}`, code: "duplicate", reason });
-    return false;
-  });
+    return options;
+  };
 }
 
-/**
- * A server nobody vouches for waits with weight 0 for HAProxy's first good check, but only beside another that serves:
- * where there is none, waiting would answer 503 for certain, and a try costs nothing.
- */
-function gate(servers: readonly Candidate[]): readonly Server[] {
-  const someServe = servers.some((server) => server.weight > 0 && !server.unproven);
-  return servers.map(({ unproven, ...server }) =>
-    unproven && someServe && server.weight > 0 ? { ...server, weight: 0, joining: true } : server,
-  );
-}
-
-type Place =
-  | { readonly kind: "usable"; readonly address: string }
-  | { readonly kind: "excluded"; readonly exclusion: Exclusion };
-
-/** HAProxy never resolves the host name of a server that was added at run time, so an address must be an IP address. */
-function usablePlace(service: CatalogService, instance: Instance): Place {
-  const of = whose(service, instance);
-  const address = canonicalIp(instance.address);
-  if (address === undefined || address === "0.0.0.0" || address === "::") {
-    const reason = `address ${shown(instance.address)} is not an IP address HAProxy can connect to; register one`;
-    return { kind: "excluded", exclusion: { ...of, code: "address-unusable", reason } };
+function backendShape(asks: Wishes, settings: Settings["services"], mode: Backend["mode"]) {
+  const asked = asks.options.balance ?? settings.balance;
+  const balance = mode === "tcp" && hashingHttp.test(asked) ? "roundrobin" : asked;
+  const options: Record<string, unknown> = {};
+  for (const key of Object.keys(serviceOptions) as (keyof ServiceOptions)[]) {
+    if (notOfBackend.has(key) || (mode === "tcp" && httpOnly.test(key))) continue;
+    if (asks.options[key] !== undefined) options[key] = asks.options[key];
   }
-  if (!Number.isInteger(instance.port) || instance.port < 1 || instance.port > 65535) {
-    const reason = `port ${instance.port} is not between 1 and 65535; register the port the instance listens on`;
-    return { kind: "excluded", exclusion: { ...of, code: "port-unusable", reason } };
-  }
-  return { kind: "usable", address };
+  return {
+    mode,
+    balance,
+    consistent: hashing.test(balance),
+    options: options as ServiceOptions,
+    // Always where it can be: a route that comes to lead to some servers only shall cost no reload.
+    picks: mode === "http",
+  };
 }
 
-function whose(service: CatalogService, { node, id }: Instance) {
-  return { service: service.key.name, instance: `${node}/${id}` };
+function listensOfFabio({ listens }: FabioClaims, http: string, tcp: string): readonly ListenClaim[] {
+  return listens.map((listen) => ({ ...listen, backend: listen.mode === "tcp" ? tcp : http }));
 }
 
-function order(a: string, b: string): number {
-  return a < b ? -1 : a > b ? 1 : 0;
+function nameOf(names: ReadonlyMap<Instance, string>, instance: Instance): readonly (readonly [Instance, string])[] {
+  const name = names.get(instance);
+  return name === undefined ? [] : [[instance, name]];
 }

@@ -1,19 +1,27 @@
 import type { CatalogService } from "../catalog/types.ts";
 import type { Settings } from "../settings/schema.ts";
+import { type Speaking, saysOwn } from "./own-words.ts";
 
 /**
- * Whether a service is to be reached through the load balancer. `tagged`: any instance with a `haproxy.*` or
- * `urlprefix-*` tag or a `haproxy_*` meta key; `all`: everything but Consul itself. A service without instances has
- * nothing to tell by: it is here because it was selected, so its empty backend and its routes stay.
+ * Whether a service is to be reached through the load balancer. What it says of itself by `enable` decides, or what is
+ * said of it in the settings or an override. Else, `tagged`: any instance with a `haproxy.*` tag, one of Fabio's, or a
+ * `haproxy_*` meta key; `all`: everything but Consul itself. A service without instances has nothing to tell by: it is
+ * here because it was selected, so its empty backend and its routes stay.
+ *
+ * @param enable what holds of the option of that name
  */
-export function isExposed(service: CatalogService, expose: Settings["services"]["expose"]): boolean {
-  if (service.key.name === "consul") return false;
-  if (expose === "all" || service.instances.length === 0) return true;
-  return service.instances.some(
-    ({ tags, meta }) => tags.some(isExposingTag) || Object.keys(meta).some((key) => key.startsWith("haproxy_")),
-  );
+export function isExposed(
+  { key, instances }: Pick<CatalogService, "key" | "instances">,
+  settings: Pick<Settings["services"], "expose" | "fabioPrefix">,
+  enable?: boolean,
+): boolean {
+  if (key.name === "consul") return false;
+  if (enable !== undefined) return enable;
+  if (settings.expose === "all" || instances.length === 0) return true;
+  return instances.some((instance) => saysOwn(instance) || saysFabio(instance, settings.fabioPrefix));
 }
 
-function isExposingTag(tag: string): boolean {
-  return tag.startsWith("haproxy.") || tag.startsWith("urlprefix-");
+/** Whether it has a tag of Fabio's. */
+export function saysFabio({ tags }: Pick<Speaking, "tags">, prefix: string): boolean {
+  return tags.some((tag) => tag.startsWith(prefix));
 }

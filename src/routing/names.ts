@@ -21,6 +21,11 @@ export function safeName(name: string): string {
   return `${form}-${hexDigest(name, 6)}`;
 }
 
+/** The name of a service's second backend, in mode tcp beside the one that HTTP leads to. */
+export function tcpName(backend: string): string {
+  return `${backend}:tcp`;
+}
+
 /**
  * `<label>_<address>:<port>`. The label is the ServiceID, or the node's name where the id is just the service's name
  * (Consul's default). Depends on the instance alone: never on order, neighbours or history.

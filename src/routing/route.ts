@@ -1,56 +1,71 @@
-import type { CatalogService } from "../catalog/types.ts";
+import { isDeepStrictEqual } from "node:util";
+import type { CatalogService, Override } from "../catalog/types.ts";
 import type { Settings } from "../settings/schema.ts";
-import { assemble } from "./assemble.ts";
+import { createAssembler } from "./assemble.ts";
 import { type ServiceBackend, serviceBackend } from "./backend.ts";
-import { isExposed } from "./exposure.ts";
-import { safeName } from "./names.ts";
+import { safeName, tcpName } from "./names.ts";
 import type { Admitted, LoadBalancer } from "./types.ts";
 
 const nobody: ReadonlySet<string> = new Set();
 
-interface Remembered {
+/** The settings that have a say in what HAProxy should look like. */
+export type RoutingSettings = Pick<Settings, "services" | "http" | "https" | "stats" | "tcp">;
+
+/** All that a service's backend and claims are made of; compared by identity. */
+interface MadeOf {
   readonly instances: CatalogService["instances"];
-  readonly admitted: ReadonlySet<string>;
-  readonly doubted: ReadonlySet<string>;
+  readonly elsewhere: CatalogService["elsewhere"];
+  readonly spoke: CatalogService["spoke"];
+  readonly override: Override | undefined;
+  readonly trust: readonly ReadonlySet<string>[];
   readonly settings: Settings["services"];
+  readonly domain: string;
+}
+
+interface Remembered {
+  readonly madeOf: MadeOf;
   readonly result: ServiceBackend | undefined;
 }
 
 /**
  * Makes the function that turns the accepted services into what HAProxy should look like. The function is pure; it
  * remembers each service's backend for as long as its input is the very same object, so that a change costs the one
- * service that changed and an unchanged backend keeps its identity.
+ * service that changed and an unchanged backend keeps its identity; and so do claims that were made anew and say the
+ * same.
  */
 export function createRouter(): (
   services: ReadonlyMap<string, CatalogService>,
-  settings: Pick<Settings, "services" | "http">,
+  settings: RoutingSettings,
   admitted: Admitted,
   doubted?: Admitted,
+  overrides?: ReadonlyMap<string, Override>,
 ) => LoadBalancer {
+  const assemble = createAssembler();
   let remembered = new Map<string, Remembered>();
-  return (services, settings, admitted, doubted) => {
+  return (services, settings, admitted, doubted, overrides) => {
     const next = new Map<string, Remembered>();
     const found: ServiceBackend[] = [];
+    const trustOf = (backend: string) => ({
+      admitted: admitted.get(backend) ?? nobody,
+      doubted: doubted?.get(backend) ?? nobody,
+    });
     for (const [key, service] of services) {
-      const backend = safeName(service.key.name);
-      const letIn = admitted.get(backend) ?? nobody;
-      const down = doubted?.get(backend) ?? nobody;
+      const override = overrides?.get(service.key.name);
+      const name = safeName(service.key.name);
+      const madeOf: MadeOf = {
+        instances: service.instances,
+        elsewhere: service.elsewhere,
+        spoke: service.spoke,
+        override,
+        trust: [name, tcpName(name)].flatMap((one) => Object.values(trustOf(one))),
+        settings: settings.services,
+        domain: settings.http.domain,
+      };
       const before = remembered.get(key);
-      const same =
-        before !== undefined &&
-        before.instances === service.instances &&
-        before.admitted === letIn &&
-        before.doubted === down &&
-        before.settings === settings.services;
-      const entry = same
-        ? before
-        : {
-            instances: service.instances,
-            admitted: letIn,
-            doubted: down,
-            settings: settings.services,
-            result: routed(service, settings.services, letIn, down),
-          };
+      const entry =
+        before !== undefined && sameParts(before.madeOf, madeOf)
+          ? before
+          : { madeOf, result: keepingEqual(before, madeOf, serviceBackend(service, settings, trustOf, override)) };
       next.set(key, entry);
       if (entry.result !== undefined) found.push(entry.result);
     }
@@ -59,11 +74,31 @@ export function createRouter(): (
   };
 }
 
-function routed(
-  service: CatalogService,
-  settings: Settings["services"],
-  admitted: ReadonlySet<string>,
-  doubted: ReadonlySet<string>,
-): ServiceBackend | undefined {
-  return isExposed(service, settings.expose) ? serviceBackend(service, settings, admitted, doubted) : undefined;
+function sameParts(a: MadeOf, b: MadeOf): boolean {
+  return (
+    a.instances === b.instances &&
+    a.elsewhere === b.elsewhere &&
+    a.spoke === b.spoke &&
+    a.override === b.override &&
+    a.settings === b.settings &&
+    a.domain === b.domain &&
+    a.trust.every((set, at) => set === b.trust[at])
+  );
+}
+
+/** The newer one, with each part that says the same as before in its old identity: what is made of it stays as it is. */
+function keepingEqual(before: Remembered | undefined, madeOf: MadeOf, after: ServiceBackend | undefined) {
+  const old = before?.result;
+  if (before === undefined || old === undefined || after === undefined) return after;
+  const kept = <T>(earlier: T, made: T): T => (isDeepStrictEqual(earlier, made) ? earlier : made);
+  const trusted = before.madeOf.trust.every((set, at) => set === madeOf.trust[at]);
+  return {
+    ...after,
+    ...(trusted && { backend: kept(old.backend, after.backend) }),
+    ...(trusted && after.tcp !== undefined && { tcp: kept(old.tcp, after.tcp) ?? after.tcp }),
+    claims: kept(old.claims, after.claims),
+    listens: kept(old.listens, after.listens),
+    registers: kept(old.registers, after.registers),
+    excluded: kept(old.excluded, after.excluded),
+  };
 }

@@ -11,6 +11,8 @@ export interface LoadBalancer {
   readonly listeners: readonly Listener[];
   /** What the routes are at run time: rows of map files. */
   readonly maps: RouteMaps;
+  /** Names that HAProxy is to be registered under in Consul, sorted. */
+  readonly registers: readonly string[];
   /** The backend of `http.defaultService`; absent while no such service is known. */
   readonly defaultBackend?: string;
   /** What was left out, and why. Sorted. */
@@ -132,6 +134,8 @@ export interface RouteTarget {
   readonly share: number;
   readonly options: RouteOptions;
   readonly origins: readonly Origin[];
+  /** Which side of a share that sticks it belongs to: what the client's cookie says; only where the route is sticky. */
+  readonly side?: string;
 }
 
 /** A pattern, and where its requests go. */
@@ -159,6 +163,9 @@ export interface ListenClaim {
   readonly backend: string;
   readonly priority: number;
   readonly since: number;
+  /** As a `Claim` has them. Without a count the port is not shared: its first claim has it. */
+  readonly count?: number;
+  readonly share?: Claim["share"];
   readonly allow?: readonly string[];
   readonly deny?: readonly string[];
   readonly origin: Origin;
@@ -183,7 +190,10 @@ export interface RouteMaps {
   readonly hosts: readonly MapRow[];
   /** `[@<port>]<host or glob><path>[?]` → a route's value; looked up by the longest beginning. */
   readonly routes: readonly MapRow[];
-  /** `<port>` or `<port>/<name>` → backend, for connections that are passed on as they are. */
+  /**
+   * `<port>=` or `<port>/<name>=`, and behind it the beginning of a number where it is shared → backend, and behind a
+   * `|` the list of clients; for connections that are passed on as they are.
+   */
   readonly listeners: readonly MapRow[];
 }
 

@@ -13,13 +13,13 @@ export interface Values {
   readonly problems: readonly string[];
 }
 
-const known = new WeakMap<Instance, Values>();
+const known = new WeakMap<object, Values>();
 
 /**
  * The tags and meta that may reach a template: of one line and of a reasonable length. One that cannot be carried costs
  * itself only. Remembered for as long as the instance is the very same object.
  */
-export function carriedValues(instance: Instance): Values {
+export function carriedValues(instance: Pick<Instance, "tags" | "meta">): Values {
   const before = known.get(instance);
   if (before !== undefined) return before;
   const problems: string[] = [];

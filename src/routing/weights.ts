@@ -4,7 +4,7 @@ import type { Instance } from "../catalog/types.ts";
 const greatest = 256;
 
 /** The weight an instance asks for in its state: Consul's passing or warning weight; 0 in maintenance. */
-export function wantedWeight(instance: Instance): number {
+export function wantedWeight(instance: Pick<Instance, "health" | "weights">): number {
   switch (instance.health) {
     case "passing":
       return instance.weights.passing;
@@ -20,7 +20,7 @@ export function wantedWeight(instance: Instance): number {
  * The factor that brings a service's weights down to HAProxy's range: 1 while all are at most 256. It is taken over both
  * weights of all instances, so that a change of health alone does not move everybody's weight.
  */
-export function weightFactor(instances: readonly Instance[]): number {
+export function weightFactor(instances: readonly Pick<Instance, "weights">[]): number {
   let most = 0;
   for (const { weights } of instances) most = Math.max(most, weights.passing, weights.warning);
   return most <= greatest ? 1 : greatest / most;

@@ -8,6 +8,8 @@ const live = [
   "haproxy.onStop",
   "template",
   "http.",
+  "tcp.",
+  "accessLog.",
   "stats.",
   "services.",
   "guard.",

@@ -19,17 +19,20 @@ const mask = "***";
 const begin = "<!-- settings: generated from the schema, do not edit -->";
 const end = "<!-- end of settings -->";
 
-/** One flag for each setting. A secret given as a flag shows in the list of processes; its description says so. */
+/** One flag for each setting but documents, which only the file can hold. A secret given as a flag shows in the list of processes; its description says so. */
 export function settingFlags(): readonly SettingFlag[] {
-  return settingKeys().map(({ path, flag, description, default: value, choices, sensitive }) => ({
-    key: path,
-    flag,
-    description: sensitive
-      ? `${description} Others on this machine can read it from the list of processes.`
-      : description,
-    default: sensitive ? undefined : value,
-    ...(choices === undefined ? {} : { choices }),
-  }));
+  return settingKeys().flatMap(({ path, flag, description, default: value, choices, sensitive }) => {
+    if (flag === undefined) return [];
+    return {
+      key: path,
+      flag,
+      description: sensitive
+        ? `${description} Others on this machine can read it from the list of processes.`
+        : description,
+      default: sensitive ? undefined : value,
+      ...(choices === undefined ? {} : { choices }),
+    };
+  });
 }
 
 /** All settings as a Markdown table. */
@@ -39,8 +42,8 @@ export function settingsTable(): string {
       choices === undefined || choices.length < 2 ? description : `${description} (${choices.join(", ")})`;
     const cells = [
       `\`${path}\``,
-      `\`${environment}\``,
-      value === undefined ? "not set" : `\`${value}\``,
+      environment === undefined ? "in the file alone" : `\`${environment}\``,
+      value === undefined ? "not set" : value === "" ? "empty" : `\`${value}\``,
       isLive(path) ? "at once" : "restart",
       meaning,
     ];

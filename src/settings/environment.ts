@@ -44,7 +44,7 @@ const consulVariables: Readonly<Record<string, string>> = {
 
 /** The settings among the SLUICE_ variables. An empty variable counts as not set; an unknown one is a problem. */
 export function sluiceEnvironment(env: Environment, keys: readonly SettingKey[]): EnvironmentSettings {
-  const byName = new Map(keys.map((key) => [key.environment, key]));
+  const byName = new Map(keys.flatMap((key) => (key.environment === undefined ? [] : [[key.environment, key]])));
   const values = new Map<string, NamedValue>();
   const problems: SettingProblem[] = [];
   for (const name of Object.keys(env).sort()) {
@@ -102,6 +102,7 @@ export function valueOfText(value: string, key: Pick<SettingKey, "kind">): unkno
       return value.split(",").map((item) => item.trim());
     case "duration":
     case "text":
+    case "document":
       return value;
   }
 }

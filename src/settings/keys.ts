@@ -6,10 +6,10 @@ import { type Settings, settingsSchema } from "./schema.ts";
 export interface SettingKey {
   /** Its place in the file: `haproxy.drainTimeout`. */
   readonly path: string;
-  /** `SLUICE_HAPROXY_DRAIN_TIMEOUT` */
-  readonly environment: string;
-  /** `--haproxy-drain-timeout` */
-  readonly flag: string;
+  /** `SLUICE_HAPROXY_DRAIN_TIMEOUT`; undefined for a document, which is written in the file alone. */
+  readonly environment: string | undefined;
+  /** `--haproxy-drain-timeout`; undefined for a document. */
+  readonly flag: string | undefined;
   readonly description: string;
   /** The default as a person writes it (`30s`); undefined where there is none. */
   readonly default: string | undefined;
@@ -20,13 +20,16 @@ export interface SettingKey {
   /** True for a password or token: its value is never printed. */
   readonly sensitive: boolean;
   /** How a text of the environment or of a flag becomes a value. */
-  readonly kind: "text" | "duration" | "number" | "boolean" | "list";
+  readonly kind: "text" | "duration" | "number" | "boolean" | "list" | "document";
+  /** Of a document: the keys each of its entries may have, where they can be listed. */
+  readonly entryKeys?: readonly string[];
 }
 
 /** What is read of a JSON schema: `z.toJSONSchema` describes the input without the reach into zod's inside. */
 interface Node {
   readonly type?: string | readonly string[];
   readonly properties?: Readonly<Record<string, Node>>;
+  readonly additionalProperties?: boolean | Node;
   readonly anyOf?: readonly Node[];
   readonly enum?: readonly unknown[];
   readonly const?: unknown;
@@ -41,17 +44,20 @@ export function settingKeys(): readonly SettingKey[] {
   const defaults = settingsSchema.parse({});
   return leaves(z.toJSONSchema(settingsSchema, { io: "input" }) as Node, "").map(({ path, node }) => {
     const kind = kindOf(node);
-    const value = settingAt(defaults, path);
+    const document = kind === "document";
+    const value = document ? undefined : settingAt(defaults, path);
+    const entryKeys = document ? entryKeysOf(node) : undefined;
     return {
       path,
-      environment: environmentOf(path),
-      flag: flagOf(path),
+      environment: document ? undefined : environmentOf(path),
+      flag: document ? undefined : flagOf(path),
       description: node.description ?? "",
       default: value === undefined ? undefined : kind === "duration" ? formatDuration(Number(value)) : String(value),
       choices: choicesOf(node),
       expected: expectedOf(node, kind),
       sensitive: node.sensitive === true,
       kind,
+      ...(entryKeys !== undefined && { entryKeys }),
     };
   });
 }
@@ -107,7 +113,13 @@ function kindOf(node: Node): SettingKey["kind"] {
   if (node.unit === "duration") return "duration";
   if (node.type === "boolean") return "boolean";
   if (node.type === "number" || node.type === "integer") return "number";
+  if (node.type === "object") return "document";
   return node.type === "array" ? "list" : "text";
+}
+
+function entryKeysOf({ additionalProperties: entry }: Node): readonly string[] | undefined {
+  if (typeof entry !== "object" || entry.properties === undefined) return undefined;
+  return Object.keys(entry.properties);
 }
 
 function choicesOf(node: Node): readonly string[] | undefined {
@@ -130,6 +142,8 @@ function expectedOf(node: Node, kind: SettingKey["kind"]): string {
     }
     case "list":
       return "a list";
+    case "document":
+      return "a section with a section for each name";
     case "text":
       return "a text";
   }

@@ -93,8 +93,9 @@ function withoutEmptySections(tree: object, keys: readonly SettingKey[], prefix 
   const isSection = (key: string) => keys.some((one) => one.path.startsWith(`${prefix}${key}.`));
   return Object.fromEntries(
     Object.entries(tree).flatMap(([key, value]) => {
+      const isDocument = keys.some(({ path, kind }) => kind === "document" && path === `${prefix}${key}`);
+      if (value === null && (isDocument || isSection(key))) return [];
       if (!isSection(key)) return [[key, value]];
-      if (value === null) return [];
       const plain = typeof value === "object" && !Array.isArray(value);
       return [[key, plain ? withoutEmptySections(value, keys, `${prefix}${key}.`) : value]];
     }),
@@ -113,7 +114,7 @@ function flagLayer(flags: SettingsSources["flags"], keys: readonly SettingKey[])
   const values = new Map<string, NamedValue>();
   for (const [name, text] of Object.entries(flags)) {
     const key = keys.find((one) => one.path === name);
-    if (key === undefined)
+    if (key?.flag === undefined)
       throw new SluiceError("ERR_INTERNAL", `a flag was registered for ${name}, which is no setting`);
     if (text !== undefined) values.set(name, { name: key.flag, value: valueOfText(text, key) });
   }

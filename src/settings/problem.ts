@@ -19,6 +19,8 @@ export function messagesOf(
   keys: readonly SettingKey[],
 ): readonly { readonly key: string; readonly message: string }[] {
   const path = finding.path.map(String).join(".");
+  const document = keys.find((key) => key.kind === "document" && path.startsWith(`${key.path}.`));
+  if (document !== undefined) return entryMessages(finding, path, input, document);
   if (finding.code === "unrecognized_keys") {
     return finding.keys.map((name) => {
       const key = path === "" ? name : `${path}.${name}`;
@@ -40,6 +42,31 @@ export function messagesOf(
     return [{ key: path, message: `has no value; give it ${setting.expected}, or leave the key out` }];
   const quotes = setting.expected === "a text" && typeof value !== "object" ? "; put it in quotes" : "";
   return [{ key: path, message: `found ${found}, expected ${setting.expected}${quotes}` }];
+}
+
+/** Of what stands in a document: its keys are names, which may hold dots. */
+function entryMessages(finding: z.core.$ZodIssue, path: string, input: object, { entryKeys = [] }: SettingKey) {
+  if (finding.code === "unrecognized_keys") {
+    return finding.keys.map((name) => {
+      const near = nearest(name, entryKeys);
+      const advice = near === undefined ? `known here: ${entryKeys.join(", ")}` : `did you mean ${near}?`;
+      return { key: `${path}.${name}`, message: `unknown key; ${advice}` };
+    });
+  }
+  let value: unknown = input;
+  for (const name of finding.path) value = (value as Readonly<Record<PropertyKey, unknown>> | undefined)?.[name];
+  const expected = finding.code === "invalid_type" ? `expected ${expectedType(finding.expected)}` : finding.message;
+  if (finding.code === "custom") {
+    const scalar = value !== undefined && (typeof value !== "object" || value === null);
+    const message =
+      scalar && finding.message.startsWith("is not ") ? `${shown(value)} ${finding.message}` : finding.message;
+    return [{ key: path, message }];
+  }
+  return [{ key: path, message: `${value === undefined ? "has no value" : `found ${shown(value)}`}, ${expected}` }];
+}
+
+function expectedType(type: string): string {
+  return type === "string" ? "a text" : type === "record" || type === "object" ? "a section with keys below it" : type;
 }
 
 function unknownKey(name: string, section: string, keys: readonly SettingKey[]): string {

@@ -1,6 +1,6 @@
 import { z } from "zod";
 import { duration, durationWithin } from "./duration.ts";
-import { readOptions } from "./options/read-options.ts";
+import { type OptionDocument, readDocument } from "./options/read-document.ts";
 import { bind, consulAddress, domain, networks, portRanges, text, word } from "./text.ts";
 
 const consul = z.strictObject({
@@ -99,11 +99,11 @@ const stats = z.strictObject({
   password: text.default("admin").meta({ sensitive: true }).describe("Password of the stats page. Change it."),
 });
 
-/** Options by key, as `haproxy.<key>` tags have them. */
-const optionDocument = z.record(z.string(), z.unknown()).transform((document, context) => {
-  const { options, problems } = readOptions(document);
-  for (const { key, problem } of problems) context.addIssue({ code: "custom", path: [key], message: problem });
-  return options;
+/** Options by key, as `haproxy.<key>` tags have them; see {@link readDocument}. */
+const optionDocument = z.record(z.string(), z.unknown()).transform((document, context): OptionDocument => {
+  const { options, routes, problems } = readDocument(document);
+  for (const { path, problem } of problems) context.addIssue({ code: "custom", path: [...path], message: problem });
+  return { options, routes };
 });
 
 const services = z.strictObject({
@@ -139,6 +139,11 @@ const services = z.strictObject({
     .default("sluice/services")
     .describe("Where in Consul's key-value store the operator's overrides are: <here>/<service>. off: nowhere."),
   fabioPrefix: word.default("urlprefix-").describe("Prefix of Fabio's tags."),
+  fabioSniPorts: portRanges
+    .optional()
+    .describe(
+      "Ports, separated by commas, whose TLS connections are passed on to services by the name they ask for, where a tag of Fabio has a host and proto=tcp; not set: none.",
+    ),
   address: z
     .enum(["default", "lan", "wan", "lan_ipv4", "lan_ipv6", "wan_ipv4", "wan_ipv6"])
     .default("default")

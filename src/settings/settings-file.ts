@@ -42,11 +42,13 @@ function parseSettingsFile(file: string, source: string): SettingsFile {
   const where = (path: string): string => {
     let node: unknown = document.contents;
     let offset: number | undefined;
-    for (const name of path.split(".")) {
-      if (!isMap(node)) break;
-      const pair = node.items.find((item) => isScalar(item.key) && String(item.key.value) === name);
-      if (pair === undefined) break;
-      offset = isScalar(pair.key) ? pair.key.range?.[0] : offset;
+    let rest = path;
+    while (isMap(node)) {
+      // Names of services and options may hold dots.
+      const pair = node.items.find(({ key }) => isScalar(key) && `${rest}.`.startsWith(`${String(key.value)}.`));
+      if (pair === undefined || !isScalar(pair.key)) break;
+      offset = pair.key.range?.[0] ?? offset;
+      rest = rest.slice(String(pair.key.value).length + 1);
       node = pair.value;
     }
     return position(offset);

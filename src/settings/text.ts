@@ -1,5 +1,5 @@
-import { isIP } from "node:net";
 import { z } from "zod";
+import { isNetwork } from "../support/ip.ts";
 
 /** A text that is not empty and holds no control character (a line break would end a line of haproxy.cfg). */
 export const text = z.string().refine((value) => value !== "" && !hasControl(value), {
@@ -36,13 +36,6 @@ export const networks = word.refine((value) => value.split(",").every(isNetwork)
 export const portRanges = z.string().refine((value) => value.split(",").every(isPortRange), {
   error: "not ports; write 1024-65535 or 443,5000-5999",
 });
-
-/** An address, or an address and the number of bits that count. */
-export function isNetwork(value: string): boolean {
-  const [, address = "", bits] = /^([^/]+)(?:\/(\d{1,3}))?$/.exec(value) ?? [];
-  const version = isIP(address);
-  return version !== 0 && (bits === undefined || Number(bits) <= (version === 4 ? 32 : 128));
-}
 
 function isPortRange(value: string): boolean {
   const [, from = "", to = from] = /^(\d{1,5})(?:-(\d{1,5}))?$/.exec(value.trim()) ?? [];

@@ -45,6 +45,7 @@ export function acceptedToJson(accepted: Accepted, wallMs: number): unknown {
     unselected: new Set(),
     unwatched: new Set(),
     departed: new Set(),
+    ...(accepted.overrides !== undefined && { overrides: accepted.overrides }),
     sequence: 0,
     takenAt: wallMs,
     answeredAt: 0,
@@ -60,14 +61,17 @@ export function acceptedToJson(accepted: Accepted, wallMs: number): unknown {
         since,
         cause,
       })),
-      losses: accepted.losses.map(({ instance, ...loss }) => ({ ...loss, instance: instanceToJson(instance) })),
+      losses: accepted.losses.map(({ instance, ...loss }) => ({
+        ...loss,
+        instance: instanceToJson(instance, instance.service),
+      })),
     },
   };
 }
 
 /** @throws {SluiceError} ERR_SNAPSHOT_INVALID */
 export function parseAccepted(json: unknown): Accepted {
-  const { services } = parseSnapshot(json);
+  const { services, overrides } = parseSnapshot(json);
   const parsed = schema.safeParse((json as { guard?: unknown }).guard ?? { emptySince: {}, holds: [] });
   if (!parsed.success) {
     throw new SluiceError(
@@ -85,5 +89,5 @@ export function parseAccepted(json: unknown): Accepted {
   });
   // Who is suspected follows from the losses, at the first snapshot.
   const emptySince = new Map(Object.entries(parsed.data.emptySince));
-  return { services, emptySince, holds, losses, suspects: [] };
+  return { services, ...(overrides !== undefined && { overrides }), emptySince, holds, losses, suspects: [] };
 }

@@ -12,6 +12,12 @@ export interface StatePaths {
   readonly maps: string;
   /** Directory of files named by their content. */
   readonly assets: string;
+  /** Directory of certificates with their keys. */
+  readonly certificates: string;
+  /** The list of certificates HAProxy reads (`crt-list`). */
+  readonly certificateList: string;
+  /** Directory that is made to try certificates in, and removed behind it. */
+  readonly certificateTrial: string;
   readonly sockets: string;
   /** HAProxy's master CLI. */
   readonly masterSocket: string;
@@ -46,6 +52,9 @@ export function statePaths(stateDirectory: string): StatePaths {
     candidate: below("haproxy.cfg.candidate"),
     maps: below("maps"),
     assets: below("assets"),
+    certificates: below("certs"),
+    certificateList: below("certs", "list.txt"),
+    certificateTrial: below("certs.trial"),
     sockets: below("sockets"),
     masterSocket: below("sockets", "master.sock"),
     runtimeSocket: below("sockets", "runtime.sock"),

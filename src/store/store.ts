@@ -37,6 +37,11 @@ export interface Store {
   writeMap(file: string, text: string): Promise<void>;
   /** Removing what is not there is no error. */
   removeMap(file: string): Promise<void>;
+  /** The list of certificates and the files in it, by absolute path, sorted. */
+  readCertificates(): Promise<ReadonlyMap<string, string>>;
+  /** Paths as for maps, below `paths.certificates`. */
+  writeCertificate(file: string, text: string): Promise<void>;
+  removeCertificate(file: string): Promise<void>;
   /** Assets are named by their content: one that is there is right. Paths as for maps, below `paths.assets`. */
   writeAsset(file: string, text: string): Promise<void>;
   /** Removes all assets but these (absolute paths). */
@@ -66,13 +71,15 @@ const templateSchema = z.record(z.string(), z.string());
 export async function openStore(directory: string, options: StoreOptions = {}): Promise<Store> {
   const logger = options.logger ?? silentLogger;
   const paths = statePaths(directory);
-  for (const one of [paths.directory, paths.maps, paths.assets, paths.sockets]) await makeDirectory(one);
+  for (const one of [paths.directory, paths.maps, paths.assets, paths.certificates, paths.sockets])
+    await makeDirectory(one);
   const lock = await acquireLock({ file: paths.lock, socket: paths.lockSocket });
   try {
     for (const one of [
       paths.directory,
       ...(await directoriesBelow(paths.maps)),
       ...(await directoriesBelow(paths.assets)),
+      paths.certificates,
     ]) {
       const left = await removeLeftovers(one);
       if (left.length > 0) logger.info({ files: left }, "removed what an operator that was killed left half-written");
@@ -103,6 +110,11 @@ function directoryStore(paths: StatePaths, found: StoredState, lock: DirectoryLo
     await makeDirectory(path.dirname(full));
     await atomicWrite(full, text);
   };
+  const removeBelow = async (directory: string, file: string): Promise<void> => {
+    const full = pathBelow(directory, file);
+    assertOpen();
+    await remove(full);
+  };
   const assertOpen = (): void => {
     if (closed) throw new SluiceError("ERR_INTERNAL", `a write to ${paths.directory} after it was closed`);
   };
@@ -132,20 +144,12 @@ function directoryStore(paths: StatePaths, found: StoredState, lock: DirectoryLo
       await write(paths.candidate, text);
       return paths.candidate;
     },
-    readMaps: async () => {
-      const maps = new Map<string, string>();
-      for (const file of await filesIn(paths.maps)) {
-        const text = await readText(file);
-        if (text !== undefined) maps.set(file, text);
-      }
-      return maps;
-    },
+    readMaps: () => textsIn(paths.maps),
     writeMap: (file, text) => writeBelow(paths.maps, file, text),
-    removeMap: async (file) => {
-      const full = pathBelow(paths.maps, file);
-      assertOpen();
-      await remove(full);
-    },
+    removeMap: (file) => removeBelow(paths.maps, file),
+    readCertificates: () => textsIn(paths.certificates),
+    writeCertificate: (file, text) => writeBelow(paths.certificates, file, text),
+    removeCertificate: (file) => removeBelow(paths.certificates, file),
     writeAsset: async (file, text) => {
       const full = pathBelow(paths.assets, file);
       if (!(await exists(full))) await writeBelow(paths.assets, file, text);
@@ -204,6 +208,16 @@ async function readText(file: string): Promise<string | undefined> {
     if (systemErrorCode(cause) === "ENOENT") return undefined;
     throw stateUnusable("read", file, cause);
   }
+}
+
+/** The files below a directory by absolute path, sorted. */
+async function textsIn(directory: string): Promise<ReadonlyMap<string, string>> {
+  const texts = new Map<string, string>();
+  for (const file of await filesIn(directory)) {
+    const text = await readText(file);
+    if (text !== undefined) texts.set(file, text);
+  }
+  return texts;
 }
 
 async function exists(file: string): Promise<boolean> {

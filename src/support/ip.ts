@@ -18,3 +18,10 @@ export function canonicalIp(text: string): string | undefined {
 export function hostAndPort(address: string, port: number): string {
   return address.includes(":") ? `[${address}]:${port}` : `${address}:${port}`;
 }
+
+/** An address, or an address and the number of bits that count: `10.0.0.0/8`, `fe80::1`. */
+export function isNetwork(text: string): boolean {
+  const [, address = "", bits] = /^([^/]+)(?:\/(\d{1,3}))?$/.exec(text) ?? [];
+  const version = isIP(address);
+  return version !== 0 && (bits === undefined || Number(bits) <= (version === 4 ? 32 : 128));
+}

@@ -5,6 +5,7 @@ import type { CatalogService, Snapshot } from "../../../src/catalog/types.ts";
 import { settingsSchema } from "../../../src/settings/schema.ts";
 import { systemClock } from "../../../src/support/clock.ts";
 import { silentLogger } from "../../../src/support/logger.ts";
+import { catalogSettings } from "../../support/catalog-settings.ts";
 import { eventually } from "../../support/eventually.ts";
 import { healthEntry } from "../../support/fake-consul.ts";
 import { type ModelConsul, startModelConsul } from "../../support/model-consul.ts";
@@ -36,7 +37,7 @@ afterEach(async () => {
 
 async function start(): Promise<void> {
   const settings = { ...settingsSchema.parse({}).consul, address: consul.address };
-  catalog = new ConsulCatalog({ settings, expose: "tagged", clock: systemClock, logger: silentLogger });
+  catalog = new ConsulCatalog({ settings, services: catalogSettings(), clock: systemClock, logger: silentLogger });
   catalog.subscribe((snapshot) => snapshots.push(snapshot));
   running = catalog.run(end.signal);
   await eventually(() => catalog.latest() !== undefined);
@@ -194,7 +195,12 @@ describe("a token that has gone blind", () => {
       query["index"] === undefined ? { index: 9, body: {} } : undefined,
     );
     const settings = { ...settingsSchema.parse({}).consul, address: consul.address };
-    catalog = new ConsulCatalog({ settings, expose: "all", clock: systemClock, logger: silentLogger });
+    catalog = new ConsulCatalog({
+      settings,
+      services: catalogSettings({ expose: "all" }),
+      clock: systemClock,
+      logger: silentLogger,
+    });
     running = catalog.run(end.signal);
     await eventually(() => (catalog.status().watches[0]?.errors ?? 0) >= 2);
     expect(catalog.latest()).toBeUndefined();

@@ -6,6 +6,7 @@ import type { CatalogService, Snapshot } from "../../../src/catalog/types.ts";
 import { type Settings, settingsSchema } from "../../../src/settings/schema.ts";
 import { systemClock } from "../../../src/support/clock.ts";
 import type { Logger } from "../../../src/support/logger.ts";
+import { catalogSettings } from "../../support/catalog-settings.ts";
 import { eventually } from "../../support/eventually.ts";
 import { healthEntry } from "../../support/fake-consul.ts";
 import { type ModelConsul, startModelConsul } from "../../support/model-consul.ts";
@@ -48,7 +49,12 @@ function recordingLogger(): Logger {
 
 function start(expose: Expose = "tagged", settings: Partial<Settings["consul"]> = {}, clock = systemClock): void {
   const consulSettings = { ...settingsSchema.parse({}).consul, address: consul.address, ...settings };
-  catalog = new ConsulCatalog({ settings: consulSettings, expose, clock, logger: recordingLogger() });
+  catalog = new ConsulCatalog({
+    settings: consulSettings,
+    services: catalogSettings({ expose }),
+    clock,
+    logger: recordingLogger(),
+  });
   catalog.subscribe((snapshot) => snapshots.push(snapshot));
   running = catalog.run(end.signal);
 }
@@ -392,10 +398,10 @@ describe("changes", () => {
     start("all");
     await eventually(() => catalog.latest() !== undefined);
     expect(names()).toEqual(["bymeta", "byprefix", "plain", "tagged"]);
-    catalog.setExpose("tagged");
+    catalog.setServices(catalogSettings({ expose: "tagged" }));
     await eventually(() => names().join() === "bymeta,byprefix,tagged");
     expect(catalog.latest()?.unselected.has("dc1////plain")).toBe(true);
-    catalog.setExpose("all");
+    catalog.setServices(catalogSettings({ expose: "all" }));
     await eventually(() => names().length === 4);
   });
 

@@ -2,6 +2,7 @@ import { afterEach, beforeEach, expect, test } from "@jest/globals";
 import { readSnapshotOnce } from "../../../src/catalog/read-once.ts";
 import type { Expose } from "../../../src/catalog/selection.ts";
 import { settingsSchema } from "../../../src/settings/schema.ts";
+import { catalogSettings } from "../../support/catalog-settings.ts";
 import { healthEntry } from "../../support/fake-consul.ts";
 import { type ModelConsul, startModelConsul } from "../../support/model-consul.ts";
 
@@ -14,7 +15,11 @@ beforeEach(async () => {
 afterEach(() => consul.stop());
 
 function read(expose: Expose = "tagged", signal = new AbortController().signal) {
-  return readSnapshotOnce({ ...settingsSchema.parse({}).consul, address: consul.address }, expose, signal);
+  return readSnapshotOnce(
+    { ...settingsSchema.parse({}).consul, address: consul.address },
+    catalogSettings({ expose }),
+    signal,
+  );
 }
 
 test("reads every selected service once, on a few connections, without blocking", async () => {

@@ -10,15 +10,18 @@ import {
   selectNames,
 } from "../../../src/catalog/selection.ts";
 
-const list = normaliseList({
-  zeta: ["haproxy.enable=true"],
-  consul: ["haproxy.enable=true"],
-  fabio: ["x", "urlprefix-/a"],
-  meta: [],
-  plain: ["haproxyish", "http"],
-  bare: null,
-  "": ["haproxy.enable=true"],
-});
+const list = normaliseList(
+  {
+    zeta: ["haproxy.enable=true"],
+    consul: ["haproxy.enable=true"],
+    fabio: ["x", "urlprefix-/a"],
+    meta: [],
+    plain: ["haproxyish", "http"],
+    bare: null,
+    "": ["haproxy.enable=true"],
+  },
+  "urlprefix-",
+);
 
 test("tagged selects by tag and by meta, sorted, and never Consul itself", () => {
   expect(selectNames(list, new Set(["meta", "unlisted"]), "tagged")).toEqual(["fabio", "meta", "zeta"]);
@@ -29,10 +32,10 @@ test("all selects everything but Consul itself", () => {
 });
 
 test("the order of tags says nothing; what they select does", () => {
-  const one = normaliseList({ a: ["x", "haproxy.enable=true"], b: [] });
-  expect(sameList(one, normaliseList({ b: null, a: ["haproxy.enable=true", "x"] }))).toBe(true);
-  expect(sameList(one, normaliseList({ a: ["x"], b: [] }))).toBe(false);
-  expect(sameList(one, normaliseList({ a: ["haproxy.enable=true"] }))).toBe(false);
+  const one = normaliseList({ a: ["x", "haproxy.enable=true"], b: [] }, "urlprefix-");
+  expect(sameList(one, normaliseList({ b: null, a: ["haproxy.enable=true", "x"] }, "urlprefix-"))).toBe(true);
+  expect(sameList(one, normaliseList({ a: ["x"], b: [] }, "urlprefix-"))).toBe(false);
+  expect(sameList(one, normaliseList({ a: ["haproxy.enable=true"] }, "urlprefix-"))).toBe(false);
 });
 
 test("the list by meta asks for every key, and one that holds Consul was not filtered", () => {

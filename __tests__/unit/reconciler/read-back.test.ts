@@ -73,7 +73,7 @@ describe("somebody else's hand", () => {
       { key: "more.service.local", value: "web" },
     ]);
     await world.advance(10_000);
-    expect(world.asked()).toEqual(["apply map hosts.map [web.service.local]"]);
+    expect(world.asked()).toEqual(["apply map hosts.map ~web.service.local web, -more.service.local"]);
     expect(world.eventsOf("drift")[0]?.data["drift"]).toEqual([
       { subject: `${hostsMap} more.service.local`, found: '"web"', expected: "not there" },
       { subject: `${hostsMap} web.service.local`, found: '"elsewhere"', expected: '"web"' },

@@ -20,7 +20,6 @@ describe("the first start", () => {
       "write map hosts.map",
       "validate",
       "preflight",
-      "write map hosts.map",
       "write config",
       "start",
       "write template digest of timeout client 60s",

@@ -33,10 +33,9 @@ describe("a new structure", () => {
     expect(world.asked()).toEqual([
       "validate",
       "preflight",
-      "write map hosts.map",
       "write config",
       "reload",
-      "apply map hosts.map [api.service.local web.service.local]",
+      "apply map hosts.map +api.service.local api",
     ]);
     const wanted = world.eventsOf("reload-wanted").at(-1);
     expect(wanted?.message).toBe("reload: backend api is new");
@@ -57,7 +56,7 @@ describe("a new structure", () => {
     await world.publish({ web: [a] }, ["api"]);
     await world.advance(2_000);
     expect(world.asked()).toEqual([
-      "apply map hosts.map [web.service.local]",
+      "apply map hosts.map -api.service.local",
       "validate",
       "preflight",
       "write map hosts.map",

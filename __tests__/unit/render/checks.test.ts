@@ -1,6 +1,7 @@
 import { describe, expect, test } from "@jest/globals";
 import { Renderer } from "../../../src/render/renderer.ts";
 import { SluiceError } from "../../../src/support/errors.ts";
+import { route } from "../../support/routes.ts";
 import { backend, loadBalancer, paths, server, settings, small, templateOf } from "./fixtures.ts";
 
 /** What rendering such a template throws. */
@@ -105,7 +106,7 @@ describe("a failure names template, line, column and reason", () => {
 
   test("a value that cannot be carried keeps its code", async () => {
     const bad = loadBalancer([backend("web", [server("w", "10.0.0.1", 80)])], {
-      routes: [{ host: "a b", backend: "web" }],
+      routes: [route("a b", "web")],
     });
     const error = await failure('\n{{ mapFile("hosts.map", routes, "host", "backend") }}', {}, bad);
     expect(error.code).toBe("ERR_VALUE_UNSAFE");

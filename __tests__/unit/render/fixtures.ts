@@ -1,7 +1,9 @@
 import type { TemplateSource } from "../../../src/reconciler/ports.ts";
 import { loadTemplate, templateFromSources } from "../../../src/render/template-source.ts";
+import { routeMaps } from "../../../src/routing/map-rows.ts";
 import type { Backend, LoadBalancer, Server } from "../../../src/routing/types.ts";
 import { type Settings, settingsSchema } from "../../../src/settings/schema.ts";
+import { route } from "../../support/routes.ts";
 
 export const paths = {
   directory: "/var/lib/sluice",
@@ -16,7 +18,7 @@ export function settings(given: object = {}): Settings {
 
 export function server(name: string, address: string, port: number, more: Partial<Server> = {}): Server {
   const instance = { node: "node-1", id: name };
-  return { name, address, port, weight: 1, joining: false, instance, tags: [], meta: {}, ...more };
+  return { name, address, port, weight: 1, options: {}, joining: false, instance, tags: [], meta: {}, ...more };
 }
 
 export function backend(name: string, servers: readonly Server[], more: Partial<Backend> = {}): Backend {
@@ -26,6 +28,8 @@ export function backend(name: string, servers: readonly Server[], more: Partial<
     mode: "http",
     balance: "roundrobin",
     consistent: false,
+    options: {},
+    picks: false,
     servers,
     ...more,
   };
@@ -33,12 +37,8 @@ export function backend(name: string, servers: readonly Server[], more: Partial<
 
 /** With a route `<name>.service.local` to each backend. */
 export function loadBalancer(backends: readonly Backend[], more: Partial<LoadBalancer> = {}): LoadBalancer {
-  return {
-    backends,
-    routes: backends.map(({ name }) => ({ host: `${name}.service.local`, backend: name })),
-    excluded: [],
-    ...more,
-  };
+  const routes = more.routes ?? backends.map(({ name }) => route(`${name}.service.local`, name));
+  return { backends, routes, listeners: [], maps: routeMaps(routes), registers: [], excluded: [], ...more };
 }
 
 /** Two services: one with an IPv6 server and one that waits, one with a consistent hash. */

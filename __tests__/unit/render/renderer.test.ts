@@ -3,6 +3,7 @@ import { describe, expect, test } from "@jest/globals";
 import { Renderer } from "../../../src/render/renderer.ts";
 import { loadTemplate, templateFromSources } from "../../../src/render/template-source.ts";
 import type { LoadBalancer } from "../../../src/routing/types.ts";
+import { route } from "../../support/routes.ts";
 import { backend, loadBalancer, paths, server, settings, small, templateOf } from "./fixtures.ts";
 
 const golden = new URL("golden/default.cfg", import.meta.url);
@@ -13,7 +14,7 @@ describe("the default template", () => {
     if (process.env["UPDATE_GOLDEN"] === "1") await writeFile(golden, text);
     expect(text).toBe(await readFile(golden, "utf8"));
     expect([...maps]).toEqual([
-      ["/var/lib/sluice/maps/hosts.map", "cache.service.local cache\nweb.service.local web\n"],
+      ["/var/lib/sluice/maps/routes.map", "cache.service.local/ cache\nweb.service.local/ web\n"],
     ]);
   });
 
@@ -112,9 +113,9 @@ describe("what a template sees", () => {
     ["backend name", loadBalancer([backend("web\n", [])])],
     ["server name", loadBalancer([backend("web", [server("a\nserver evil", "10.0.0.1", 80)])])],
     ["server address", loadBalancer([backend("web", [server("a", "10.0.0.1 disabled", 80)])])],
-    ["route's host", loadBalancer([], { routes: [{ host: "a\nb", backend: "web" }] })],
-    ["route's host", loadBalancer([], { routes: [{ host: "a b", backend: "web" }] })],
-    ["route's backend", loadBalancer([], { routes: [{ host: "a", backend: "web evil" }] })],
+    ["route's host", loadBalancer([], { routes: [route("a\nb", "web")] })],
+    ["route's host", loadBalancer([], { routes: [route("a b", "web")] })],
+    ["route's backend", loadBalancer([], { routes: [route("a", "web evil")] })],
     ["balance", loadBalancer([backend("web", [], { balance: "roundrobin\nserver evil" })])],
   ] satisfies [string, LoadBalancer][])("refuses a hostile %s", async (_what, hostile) => {
     const template = await loadTemplate();

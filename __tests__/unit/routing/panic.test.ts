@@ -47,20 +47,31 @@ describe("what the service itself asks for goes before the setting", () => {
     ["a tag against", [{}, tagged("haproxy.panic=refuse")], "serve", false],
     ["meta for", [{}, { meta: { haproxy_panic: "serve" } }], "refuse", true],
     ["meta against", [{ meta: { haproxy_panic: "refuse" } }, {}], "serve", false],
-    ["two that disagree", [tagged("haproxy.panic=serve"), tagged("haproxy.panic=refuse")], "serve", false],
     [
-      "one that contradicts itself",
+      "a tag, where meta says otherwise",
       [{ ...tagged("haproxy.panic=serve"), meta: { haproxy_panic: "refuse" } }],
-      "serve",
-      false,
+      "refuse",
+      true,
     ],
-    ["a tag of another name", [tagged("haproxy.panics=refuse", "xhaproxy.panic=refuse")], "serve", true],
+    ["a tag of another name", [tagged("xhaproxy.panic=refuse", "haproxypanic=refuse")], "serve", true],
   ])("%s", (_, given, setting, serves) => {
     const instances = given.map((more, at) => critical(at + 1, more));
     const { servers, excluded } = outcome(instances, setting);
     expect(servers).toEqual(serves ? instances.map(({ id }) => `${id} 7`) : []);
     expect(excluded).toEqual([]);
     expect(outcome([...instances].reverse(), setting).servers).toEqual(servers);
+  });
+
+  test("where two disagree it is refuse, whoever is older, and the other is named", () => {
+    const instances = [tagged("haproxy.panic=serve"), tagged("haproxy.panic=refuse")].map((more, at) =>
+      critical(at + 1, { ...more, createIndex: at }),
+    );
+    for (const order of [instances, instances.toReversed()]) {
+      const { servers, excluded } = outcome(order, "serve");
+      expect(servers).toEqual([]);
+      expect(excluded).toMatchObject([{ service: "web", instance: "node-1/web-1", code: "option-unusable" }]);
+      expect(excluded[0]?.reason).toContain('"haproxy.panic=refuse" of "node-2/web-2" is in force');
+    }
   });
 
   test("a value that cannot be used costs itself only, and is named, also while all is well", () => {
@@ -71,13 +82,13 @@ describe("what the service itself asks for goes before the setting", () => {
     ];
     const { servers, excluded } = outcome(bad.map((more, at) => critical(at + 1, more)));
     expect(servers).toHaveLength(3);
-    const named = { service: "web", code: "value-unusable" };
+    const named = { service: "web", code: "option-unusable" };
     expect(excluded).toEqual([
       { ...named, instance: "node-1/web-1", reason: expect.stringContaining("maybe") },
       { ...named, instance: "node-2/web-2", reason: expect.stringContaining("haproxy_panic") },
     ]);
     const well = outcome([instance("web", 1, { meta: { haproxy_panic: "x\ny" } })]);
     expect(well.servers).toEqual(["web-1 1"]);
-    expect(well.excluded.map(({ reason }) => reason).join()).toContain("neither serve nor refuse");
+    expect(well.excluded.map(({ reason }) => reason).join()).toContain("has a control character");
   });
 });

@@ -2,21 +2,19 @@ import { describe, expect, test } from "@jest/globals";
 import type { CatalogService } from "../../../src/catalog/types.ts";
 import { createRouter } from "../../../src/routing/route.ts";
 import type { Exclusion, LoadBalancer } from "../../../src/routing/types.ts";
+import { leadsTo } from "../../support/routes.ts";
 import { byKey, instance, key, nobody, routed, service, settings } from "./fixtures.ts";
 
 const one = (name: string) => service(name, [instance(name, 1)]);
 const names = ({ backends }: LoadBalancer) => backends.map(({ name }) => name);
-const hosts = ({ routes }: LoadBalancer) => Object.fromEntries(routes.map(({ host, backend }) => [host, backend]));
+const hosts = ({ routes }: LoadBalancer) => Object.fromEntries(routes.map((one) => [one.host, leadsTo(one)]));
 const briefly = ({ service: name, code }: Exclusion) => [name, code];
 
 describe("backends and routes", () => {
   test("one each per service, sorted, at <service>.<domain>", () => {
     const loadBalancer = routed([one("web"), one("api")], { http: { domain: "example.com" } });
     expect(names(loadBalancer)).toEqual(["api", "web"]);
-    expect(loadBalancer.routes).toEqual([
-      { host: "api.example.com", backend: "api" },
-      { host: "web.example.com", backend: "web" },
-    ]);
+    expect(hosts(loadBalancer)).toEqual({ "api.example.com": "api", "web.example.com": "web" });
     expect(loadBalancer.excluded).toEqual([]);
   });
 

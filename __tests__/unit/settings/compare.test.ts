@@ -30,11 +30,14 @@ describe("changes of settings", () => {
     expect(restart.map((key) => key.path)).toEqual(
       expect.arrayContaining(["consul.address", "consul.token", "haproxy.directory", "haproxy.mode", "haproxy.reload"]),
     );
-    for (const { path } of restart) expect(path).toMatch(/^(consul|haproxy|reload)\./);
+    for (const { path } of restart) expect(path).toMatch(/^(consul|haproxy|reload|https|tls)\.|^auth$/);
     for (const path of [
       "http.bind",
       "stats.password",
       "services.balance",
+      "services.options",
+      "tcp.ports",
+      "accessLog.format",
       "guard.holdFor",
       "haproxy.onStop",
       "resync",

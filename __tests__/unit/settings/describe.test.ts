@@ -25,6 +25,9 @@ describe("the documentation of settings", () => {
         /^\| `haproxy\.drainTimeout` \| `SLUICE_HAPROXY_DRAIN_TIMEOUT` \| `30s` \| at once \| .+ \|$/,
       ),
     );
+    expect(lines).toContainEqual(
+      expect.stringMatching(/^\| `services\.options` \| in the file alone \| not set \| at once \| .+ \|$/),
+    );
     for (const line of lines) expect(line.split(/(?<!\\)\|/)).toHaveLength(7);
   });
 
@@ -58,9 +61,10 @@ describe("masked settings", () => {
 });
 
 describe("flags", () => {
-  test("there is one for each setting, with choices where they can be listed", () => {
+  test("there is one for each setting but documents, with choices where they can be listed", () => {
     const flags = settingFlags();
-    expect(flags.map((flag) => flag.key)).toEqual(settingKeys().map((key) => key.path));
+    const others = settingKeys().filter(({ kind }) => kind !== "document");
+    expect(flags.map((flag) => flag.key)).toEqual(others.map((key) => key.path));
     expect(flags.find((flag) => flag.key === "haproxy.onStop")).toEqual({
       key: "haproxy.onStop",
       flag: "--haproxy-on-stop",

@@ -17,8 +17,19 @@ describe("names of settings", () => {
   test("are each of one setting only", () => {
     const keys = settingKeys();
     for (const name of ["path", "environment", "flag"] as const) {
-      expect(new Set(keys.map((key) => key[name])).size).toBe(keys.length);
+      const names = keys.flatMap((key) => key[name] ?? []);
+      expect(new Set(names).size).toBe(names.length);
+      expect(keys.length - names.length).toBe(name === "path" ? 0 : 2);
     }
+  });
+
+  test("a document has neither variable nor flag, as only a file can hold it", () => {
+    const documents = settingKeys().filter(({ kind }) => kind === "document");
+    expect(documents.map(({ path }) => path)).toEqual(["auth", "services.options"]);
+    for (const { environment, flag, default: value } of documents) {
+      expect([environment, flag, value]).toEqual([undefined, undefined, undefined]);
+    }
+    expect(documents[0]?.entryKeys).toEqual(["file", "realm"]);
   });
 
   test("every setting has a meaning", () => {
@@ -40,7 +51,9 @@ describe("names of settings", () => {
   });
 
   test("say the same whether given as variable, as flag or in the file", () => {
-    const keys = settingKeys().filter(({ path }) => !["consul.token", "consul.tokenFile"].includes(path));
+    const keys = settingKeys().filter(
+      ({ path, kind }) => !["consul.token", "consul.tokenFile"].includes(path) && kind !== "document",
+    );
     const given = fc
       .record({ tokens: fc.constantFrom("consul.token", "consul.tokenFile"), others: fc.subarray(keys) })
       .map(({ tokens, others }) => [...others, ...settingKeys().filter((key) => key.path === tokens)])
@@ -87,5 +100,7 @@ function sampleOf(key: ReturnType<typeof settingKeys>[number]): string {
   if (key.kind === "number" || key.path === "consul.connections") return "7";
   if (key.kind === "boolean") return "true";
   if (key.path === "consul.address") return "http://consul:8500";
+  if (/[pP]orts$/.test(key.path)) return "7,70-77";
+  if (/^http\.(trustedProxies|acceptProxy)$/.test(key.path)) return "10.0.0.0/7,fd00::7";
   return key.path === "stats.path" ? "/seven" : "seven";
 }

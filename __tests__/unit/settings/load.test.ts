@@ -272,3 +272,57 @@ resync:
     expect(failure(undefined, { flags: { banana: "x" } }).code).toBe("ERR_INTERNAL");
   });
 });
+
+describe("documents: options of services, schemes of authentication", () => {
+  test("are read by name; options flat or nested, named routes, names with dots", () => {
+    const { settings, origins } = load(`
+auth:
+  staff: { file: /etc/staff, realm: Staff only }
+services:
+  options:
+    "*": { timeout: { server: 5s }, retries: 2 }
+    shop.v2:
+      timeout.server: 1m
+      host: [a.example.com, b.example.com]
+      routes: { api: { path: /api, auth: staff } }
+      route.static.path: /static
+`);
+    expect(settings.auth).toEqual({ staff: { file: "/etc/staff", realm: "Staff only" } });
+    expect(settings.services.options).toEqual({
+      "*": { options: { "timeout.server": 5_000, retries: 2 }, routes: {} },
+      "shop.v2": {
+        options: { "timeout.server": 60_000, host: ["a.example.com", "b.example.com"] },
+        routes: { api: { path: ["/api"], auth: "staff" }, static: { path: ["/static"] } },
+      },
+    });
+    expect(origins.get("services.options")).toBe("file");
+    expect(load("services:\n  options:\nauth:\n").settings).toEqual(settingsSchema.parse({}));
+  });
+
+  test("what is wrong in them is named with its line and the nearest key", () => {
+    const yaml = `services:
+  options:
+    shop.v2:
+      blance: leastconn
+      weight: many
+      timeout:
+        serve: 5s
+      routes:
+        api: { pth: /api }
+        b: { check: http }
+    other: 7
+auth:
+  staff: { fil: x }
+`;
+    expect(problems(yaml)).toEqual([
+      "sluice.yaml:4:7: services.options.shop.v2.blance: is no option; did you mean balance?",
+      'sluice.yaml:5:7: services.options.shop.v2.weight: "many" is not a whole number from 0 to 256',
+      "sluice.yaml:7:9: services.options.shop.v2.timeout.serve: is no option; did you mean timeout.server?",
+      "sluice.yaml:9:16: services.options.shop.v2.routes.api.pth: is no option; did you mean path?",
+      "sluice.yaml:10:14: services.options.shop.v2.routes.b.check: belongs to no single route; write check without route.b",
+      "sluice.yaml:11:5: services.options.other: found 7, expected a section with keys below it",
+      "sluice.yaml:13:3: auth.staff.file: has no value, expected a text",
+      "sluice.yaml:13:12: auth.staff.fil: unknown key; did you mean file?",
+    ]);
+  });
+});

@@ -63,3 +63,11 @@ export interface ServerLine {
   readonly uncertain: boolean;
   readonly line: Line;
 }
+
+/** An entry of a list of certificates (`crt-list`). */
+export interface ListEntry {
+  /** Absolute path of the certificate. */
+  readonly file: string;
+  /** Names clients may ask for (SNI), `*.` before one for all below it. Empty: for clients that ask for no known name. */
+  readonly names: readonly string[];
+}

@@ -5,11 +5,10 @@ import { parseServerOptions, type ServerOptions } from "../config/server-options
 import { serverLines, serversByLine } from "../config/servers.ts";
 import type { Config, DefaultServer, Line, Section, ServerLine } from "../config/types.ts";
 import { quoteWord } from "../config/words.ts";
+import { isServerOperation } from "./operations.ts";
 import { isPool } from "./pools.ts";
 import { allWords, sameWords } from "./server-words.ts";
-import type { RuntimeOperation } from "./types.ts";
-
-type ServerOperation = Exclude<RuntimeOperation, { readonly kind: "replace-map" }>;
+import type { RuntimeOperation, ServerOperation } from "./types.ts";
 
 /**
  * The configuration that says what runs after these operations on a process that runs `current`: its structure with the
@@ -23,7 +22,7 @@ type ServerOperation = Exclude<RuntimeOperation, { readonly kind: "replace-map" 
 export function advance(current: Config, operations: readonly RuntimeOperation[], wanted: Config): Config {
   const byBackend = new Map<string, ServerOperation[]>();
   for (const operation of operations) {
-    if (operation.kind === "replace-map") continue;
+    if (!isServerOperation(operation)) continue;
     const list = byBackend.get(operation.backend);
     if (list === undefined) byBackend.set(operation.backend, [operation]);
     else list.push(operation);

@@ -92,6 +92,15 @@ export function ringNeedsIds(capabilities: Capabilities): boolean {
   return !atLeast(capabilities.version, [3, 0]);
 }
 
+/**
+ * Whether servers that are added get no cookie of a `cookie … dynamic` (configuration manual 4.2) until it is enabled
+ * anew, as measured on 2.6: clients then stay nowhere.
+ */
+export function cookiesWait(config: Config, section: Section, capabilities: Capabilities): boolean {
+  if (atLeast(capabilities.version, [3, 0])) return false;
+  return directive(config, section, "cookie")?.includes("dynamic") === true;
+}
+
 /** The last line of a section, else of the defaults it inherits from, that begins with this word. */
 function directive(config: Config, section: Section, word: string): readonly string[] | undefined {
   const own = section.lines.findLast((line) => line.words[0] === word);

@@ -9,6 +9,12 @@ export function mapEntries(text: string): readonly MapEntry[] {
   const entries: MapEntry[] = [];
   for (const line of text.split("\n")) {
     if (line.startsWith("#")) continue;
+    const end = line.indexOf(" ");
+    // As `mapText` writes them: one space, nothing else that is white.
+    if (end > 0 && end < line.length - 1 && !/[\t\r]| $/.test(line) && line[end + 1] !== " ") {
+      entries.push({ key: line.slice(0, end), value: line.slice(end + 1) });
+      continue;
+    }
     const [, key, value = ""] = /^[ \t]*([^ \t\r]+)[ \t]*([^\r]*)/.exec(line) ?? [];
     if (key !== undefined) entries.push({ key, value: value.replace(/[ \t]+$/, "") });
   }
@@ -20,30 +26,45 @@ export function mapText(entries: readonly MapEntry[]): string {
   return entries.map(({ key, value }) => `${key.startsWith("#") ? " " : ""}${key} ${value}\n`).join("");
 }
 
-/** Whether two files have the same entries in the same order: of a key that is there twice, the first counts. */
-export function sameEntries(a: string, b: string): boolean {
-  return a === b || mapText(mapEntries(a)) === mapText(mapEntries(b));
-}
-
-/** The backend a map's value leads to: the leading characters a backend's name may have. */
-export function backendOf(value: string): string {
-  return /^[A-Za-z0-9_.:-]*/.exec(value)?.[0] ?? "";
+/** Which entry counts, by key: of a key that is there twice, the first. */
+export function entriesByKey(entries: readonly MapEntry[]): ReadonlyMap<string, string> {
+  const values = new Map<string, string>();
+  for (const { key, value } of entries) if (!values.has(key)) values.set(key, value);
+  return values;
 }
 
 /**
- * A map without the entries that lead to a backend which is wanted but not loaded yet: a map never names a backend that
- * is not there.
+ * Whether two files say the same.
+ *
+ * @param ordered whether entries are tried in their order; else only the first one of a key counts
  */
-export function withoutUnloaded(
-  text: string,
-  loaded: ReadonlySet<string>,
-  wanted: ReadonlySet<string>,
-): { readonly text: string; readonly deferred: number } {
-  const all = mapEntries(text);
-  const kept = all.filter(({ value }) => {
-    const backend = backendOf(value);
-    return loaded.has(backend) || !wanted.has(backend);
-  });
-  if (kept.length === all.length) return { text, deferred: 0 };
-  return { text: mapText(kept), deferred: all.length - kept.length };
+export function sameEntries(a: string, b: string, ordered: boolean): boolean {
+  if (a === b) return true;
+  const [some, others] = [mapEntries(a), mapEntries(b)];
+  if (ordered) return mapText(some) === mapText(others);
+  const [mine, theirs] = [entriesByKey(some), entriesByKey(others)];
+  if (mine.size !== theirs.size) return false;
+  for (const [key, value] of mine) if (theirs.get(key) !== value) return false;
+  return true;
+}
+
+/**
+ * The backend a map's value leads to: its leading characters, as far as they are those of a backend's name. Empty where
+ * what follows shows that it is something else, as in `foo*.example.com`.
+ */
+export function backendOf(value: string): string {
+  return /^([A-Za-z0-9_.:-]+)(?![A-Za-z0-9_.:*?[\](){}\\^$+-])/.exec(value)?.[1] ?? "";
+}
+
+/** Maps in the order that others have, then those that only they have. */
+export function inOrderOf(
+  order: ReadonlyMap<string, unknown>,
+  maps: ReadonlyMap<string, string>,
+): ReadonlyMap<string, string> {
+  const ordered = new Map<string, string>();
+  for (const file of [...order.keys(), ...maps.keys()]) {
+    const text = maps.get(file);
+    if (text !== undefined) ordered.set(file, text);
+  }
+  return ordered;
 }

@@ -3,7 +3,10 @@ import { sectionsByKey, sectionsEqual, structureText } from "../config/equality.
 import type { Config, Section } from "../config/types.ts";
 import type { ObservedServer } from "../runtime/types.ts";
 import { firstDifference } from "./difference.ts";
-import { mapEntries, sameEntries, withoutUnloaded } from "./maps.ts";
+import { countChanges, type MapChange, mapSteps } from "./map-steps.ts";
+import { mapTargets } from "./map-targets.ts";
+import { isOrdered } from "./map-use.ts";
+import { sameEntries } from "./maps.ts";
 import { isPool, poolNames } from "./pools.ts";
 import { planServers } from "./servers.ts";
 import type { Change, ObservedBackends, Plan, PlanInput, ReloadReason, RuntimeOperation } from "./types.ts";
@@ -18,6 +21,7 @@ function rank(operation: RuntimeOperation): number {
       return operation.weight > 0 ? 1 : 3;
     case "set-state":
       return operation.state === "ready" ? 1 : 3;
+    case "edit-map":
     case "replace-map":
       return 2;
     case "retire-server":
@@ -86,13 +90,15 @@ export function planChanges(input: PlanInput): Plan {
 }
 
 function planMaps(
-  input: PlanInput,
+  { current, wanted }: PlanInput,
   out: { operations: RuntimeOperation[]; reload: ReloadReason[]; changes: Change[] },
 ): void {
-  let pools: { loaded: ReadonlySet<string>; wanted: ReadonlySet<string> } | undefined;
-  for (const [file, text] of input.wanted.maps) {
-    const now = input.current.maps.get(file);
-    if (now === text) continue;
+  if ([...wanted.maps].every(([file, text]) => current.maps.get(file) === text)) return;
+  const pools = { loaded: poolNames(current.config), wanted: poolNames(wanted.config) };
+  const changes: MapChange[] = [];
+  for (const [file, next] of mapTargets(wanted.maps, current.maps, pools)) {
+    const now = current.maps.get(file);
+    if (now === next) continue;
     if (now === undefined) {
       out.reload.push({
         code: "map-added",
@@ -101,13 +107,18 @@ function planMaps(
       });
       continue;
     }
-    pools ??= { loaded: poolNames(input.current.config), wanted: poolNames(input.wanted.config) };
-    const next = withoutUnloaded(text, pools.loaded, pools.wanted);
-    if (sameEntries(next.text, now)) continue;
-    const entries = mapEntries(next.text);
-    out.operations.push({ kind: "replace-map", file, entries });
-    out.changes.push({ subject: `map ${file}`, sentence: `${mapEntries(now).length} → ${entries.length} entries` });
+    const ordered = isOrdered(current.config, file) || isOrdered(wanted.config, file);
+    if (!sameEntries(next, now, ordered)) changes.push({ file, now, next, ordered });
   }
+  out.operations.push(...mapSteps(changes));
+  out.changes.push(...changes.map((change) => ({ subject: `map ${change.file}`, sentence: mapSentence(change) })));
+}
+
+function mapSentence(change: MapChange): string {
+  const { added, changed, gone } = countChanges(change);
+  const parts = [added > 0 && `${added} new`, changed > 0 && `${changed} changed`, gone > 0 && `${gone} gone`];
+  const counted = parts.filter((part) => part !== false);
+  return counted.length === 0 ? "its entries stand in another order" : `entries: ${counted.join(", ")}`;
 }
 
 function preambleText({ preamble }: Config): string {

@@ -2,8 +2,8 @@ import { canonicalIp } from "../../support/ip.ts";
 import { serverLines, serversByLine } from "../config/servers.ts";
 import type { Config, Line, Section, ServerLine } from "../config/types.ts";
 import type { Capabilities, ObservedServer } from "../runtime/types.ts";
-import { type Balance, balanceOf, maxCommandWords, ringNeedsIds, wordsNotDynamic } from "./dynamic.ts";
-import { allWords, sameWords } from "./server-words.ts";
+import { type Balance, balanceOf, cookiesWait, maxCommandWords, ringNeedsIds, wordsNotDynamic } from "./dynamic.ts";
+import { allWords, isChecked, sameWords } from "./server-words.ts";
 import type { Change, LeavingServer, ReloadReason, RuntimeOperation, ServerPath } from "./types.ts";
 
 /** A server as it runs now, whether known from the configuration or read back. */
@@ -51,6 +51,7 @@ class BackendPlanner {
   private readonly pair: BackendPair;
   private readonly backend: string;
   private knownBalance: Balance | undefined;
+  private knownCookies: boolean | undefined;
   private running: ReadonlyMap<string, RunningServer> = new Map();
   /** Servers that differ in nothing but what `default-server` says. */
   private otherDefaults = 0;
@@ -104,7 +105,8 @@ class BackendPlanner {
       port: server.port,
       weight: server.weight,
       options: spelledOut(words),
-      check: words.includes("check"),
+      check: isChecked(words),
+      ...(this.cookiesWait() && { makeCookies: true }),
     });
     this.say(`+ ${server.name} (${server.address}:${server.port}, weight ${server.weight})`);
   }
@@ -122,7 +124,7 @@ class BackendPlanner {
     } else if (obstacle !== undefined) {
       this.refuse("server-not-dynamic", `server ${server.name} cannot be taken back at run time: ${obstacle}`);
     } else {
-      const check = words.includes("check");
+      const check = isChecked(words);
       this.operations.push({
         kind: "revive-server",
         backend: this.backend,
@@ -165,7 +167,7 @@ class BackendPlanner {
         kind: "revive-server",
         ...at,
         weight: server.weight,
-        check: allWords(server).includes("check"),
+        check: isChecked(allWords(server)),
       });
       this.say(`${server.name} was there already, in maintenance`);
       return;
@@ -214,7 +216,7 @@ class BackendPlanner {
     const { capabilities } = this.pair;
     const { obstacle, ring } = this.balance();
     if (obstacle !== undefined) return { code: "balance-not-dynamic", sentence: obstacle };
-    const words = allWords(server);
+    const words = withoutNoCheck(allWords(server));
     const sentence =
       wordsNotDynamic(words, capabilities) ??
       this.stateObstacle(server) ??
@@ -231,6 +233,12 @@ class BackendPlanner {
   private stateObstacle(server: ServerLine): string | undefined {
     if (server.uncertain) return uncertainty;
     return server.maintenance ? "it starts disabled" : undefined;
+  }
+
+  private cookiesWait(): boolean {
+    const { currentConfig, current, capabilities } = this.pair;
+    this.knownCookies ??= cookiesWait(currentConfig, current, capabilities);
+    return this.knownCookies;
   }
 
   private balance(): Balance {
@@ -276,7 +284,8 @@ function tooManyWords(words: readonly string[], { needsPoolKeywords }: Capabilit
  * with `observe`, 2.6 has neither an `error-limit` nor an `on-error` unless told, so that connections that fail never
  * take a server out (measured; 3.0 and later have the defaults of configuration manual 5.2).
  */
-function spelledOut(words: readonly string[]): readonly string[] {
+function spelledOut(given: readonly string[]): readonly string[] {
+  const words = withoutNoCheck(given);
   if (!words.includes("check")) return words;
   const more: string[] = [];
   if (words.includes("ssl") && !words.includes("check-ssl") && !words.includes("no-check-ssl")) more.push("check-ssl");
@@ -287,6 +296,13 @@ function spelledOut(words: readonly string[]): readonly string[] {
     if (!words.includes("on-error")) more.push("on-error", "fail-check");
   }
   return more.length === 0 ? words : [...words, ...more];
+}
+
+/** `add server` takes no `no-check`, and checks nothing that is not told `check`. */
+function withoutNoCheck(words: readonly string[]): readonly string[] {
+  if (!words.includes("no-check")) return words;
+  const checked = isChecked(words);
+  return words.filter((word) => word !== "no-check" && (checked || word !== "check"));
 }
 
 function runningServers(current: Section, observed: readonly ObservedServer[] | undefined): readonly RunningServer[] {

@@ -1,4 +1,5 @@
-import type { Config } from "../config/types.ts";
+import type { Secret } from "../../support/secret.ts";
+import type { Config, ListEntry } from "../config/types.ts";
 import type { Capabilities, MapEntry, ObservedServer } from "../runtime/types.ts";
 
 interface ServerRef {
@@ -6,8 +7,8 @@ interface ServerRef {
   readonly server: string;
 }
 
-/** One step on the Runtime API. Each is checked on its own; executing one twice does no harm. */
-export type RuntimeOperation =
+/** One step on servers of a backend that the process has. */
+export type ServerOperation =
   /** Makes the server and lets it take traffic: `add server`, `enable health` where it has a check, `set server state ready`. */
   | (ServerRef & {
       readonly kind: "add-server";
@@ -16,8 +17,10 @@ export type RuntimeOperation =
       readonly weight: number;
       /** All words behind the address, default-server's included, `weight` excluded. */
       readonly options: readonly string[];
-      /** Whether `check` is among the options. */
+      /** Whether HAProxy checks it. */
       readonly check: boolean;
+      /** Whether the backend's dynamic cookies have to be enabled anew before it has one. */
+      readonly makeCookies?: true;
     })
   /** A leaving server that came back, or one that was added and not finished: weight, `enable health` where it has a check, `state ready`. */
   | (ServerRef & { readonly kind: "revive-server"; readonly weight: number; readonly check: boolean })
@@ -25,9 +28,44 @@ export type RuntimeOperation =
   | (ServerRef & { readonly kind: "retire-server" })
   | (ServerRef & { readonly kind: "set-weight"; readonly weight: number })
   /** Puts a server that drifted back: `state ready` (ready) or `state maint` where the file says `disabled`. */
-  | (ServerRef & { readonly kind: "set-state"; readonly state: "ready" | "maint" })
+  | (ServerRef & { readonly kind: "set-state"; readonly state: "ready" | "maint" });
+
+/** One step on the entries of a map file. Of several in a row each is sent only when all before it were done. */
+export type MapOperation =
   /** Replaces a map's entries in one transaction (`prepare map`, `add map @version`, `commit map`). */
-  | { readonly kind: "replace-map"; readonly file: string; readonly entries: readonly MapEntry[] };
+  | { readonly kind: "replace-map"; readonly file: string; readonly entries: readonly MapEntry[] }
+  /** Changes single entries (`add map`, `set map`, `del map`), in this order, of a map in which their order does not count. */
+  | {
+      readonly kind: "edit-map";
+      readonly file: string;
+      /** Keys that are not there yet. */
+      readonly add: readonly MapEntry[];
+      /** Keys that are there with another value. Key and value can each be one word of a command. */
+      readonly set: readonly MapEntry[];
+      readonly delete: readonly string[];
+    };
+
+/** One step on the Runtime API. Each is checked on its own; executing one twice does no harm. */
+export type RuntimeOperation = ServerOperation | MapOperation;
+
+/** A certificate with its key, as HAProxy has it. One with other names has another file, so that an entry never changes but in its content. */
+export interface Certificate extends ListEntry {
+  /** SHA-1 of the first certificate as HAProxy tells it: upper-case hex without colons. */
+  readonly fingerprint: string;
+  /** Of all of the content. */
+  readonly digest: string;
+  /** Certificate, chain and key in PEM, without empty lines, with a newline at the end. */
+  readonly pem: Secret;
+}
+
+/** One step on the list of certificates. Each is checked on its own; executing one twice does no harm. */
+export type CertificateOperation =
+  /** Another content for an entry that is there (`set ssl cert`, `commit ssl cert`). */
+  | { readonly kind: "set-certificate"; readonly certificate: Certificate }
+  /** An entry that is new (`new ssl cert`, `set`, `commit`, `add ssl crt-list`). */
+  | { readonly kind: "add-certificate"; readonly list: string; readonly certificate: Certificate }
+  /** `del ssl crt-list`, `del ssl cert`. */
+  | { readonly kind: "remove-certificate"; readonly list: string; readonly file: string };
 
 /** Why a reload is due. One per difference, in words a person understands. */
 export interface ReloadReason {
@@ -48,6 +86,7 @@ export type ReloadCode =
   | "server-not-dynamic"
   | "balance-not-dynamic"
   | "map-added"
+  | "certificate-too-large"
   | "structure-unknown";
 
 /** One line for a person: what changed. */
@@ -96,6 +135,9 @@ export type ObservedBackends = ReadonlyMap<string, readonly ObservedServer[]>;
 
 export interface Desired {
   readonly config: Config;
-  /** Map files by path. */
+  /**
+   * Map files by path, in the order of the template's `mapFile` calls: entries of one may name, by ids of their content,
+   * entries of those before it.
+   */
   readonly maps: ReadonlyMap<string, string>;
 }

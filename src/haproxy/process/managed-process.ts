@@ -60,6 +60,7 @@ const endLimitMs = 2_000;
 interface Followed {
   readonly handle: ProcessHandle;
   readonly suspect: () => void;
+  /** Its log is no longer kept bounded, too. */
   readonly release: () => void;
 }
 
@@ -101,10 +102,8 @@ export class ManagedProcess implements ProcessPort {
 
   /** @throws {SluiceError} ERR_HAPROXY_MISSING, ERR_HAPROXY_TOO_OLD; ERR_HAPROXY_CHECK_FAILED when it did not come to its end */
   async validate(candidatePath: string, signal?: AbortSignal): Promise<Verdict> {
-    const { binary, clock, log } = this.#parts;
+    const { binary, clock } = this.#parts;
     await this.#binaryWatch?.look(signal);
-    // Each change is validated sooner or later, so the log cannot outgrow its bound by much.
-    log.trim();
     const { path: program, environment, directory } = binary;
     return validateConfig({
       binary: program,
@@ -277,26 +276,42 @@ export class ManagedProcess implements ProcessPort {
   }
 
   #followChild(handle: ProcessHandle, exit: ChildExit): void {
-    this.#followed?.release();
-    const followed: Followed = { handle, suspect: () => undefined, release: () => exit.forget() };
-    this.#followed = followed;
-    this.#logMark = this.#parts.log.end();
+    const followed = this.#follow(
+      handle,
+      () => undefined,
+      () => exit.forget(),
+    );
     exit.onEnd((how) => this.#gone(followed, how));
   }
 
   #followAdopted(handle: ProcessHandle): void {
-    this.#followed?.release();
     const { clock, masterSocket: socketPath } = this.#parts;
     const onEnd = () => this.#gone(followed, "the adopted process ended");
     const watch = new DeathWatch({ handle, socketPath, clock, onEnd });
-    const followed: Followed = { handle, suspect: () => watch.suspect(), release: () => watch.stop() };
+    const followed = this.#follow(
+      handle,
+      () => watch.suspect(),
+      () => watch.stop(),
+    );
+  }
+
+  #follow(handle: ProcessHandle, suspect: () => void, letGo: () => void): Followed {
+    this.#followed?.release();
+    const { clock, log } = this.#parts;
+    const endBounding = log.keepBounded(clock);
+    const release = () => {
+      endBounding();
+      letGo();
+    };
+    const followed: Followed = { handle, suspect, release };
     this.#followed = followed;
-    this.#logMark = this.#parts.log.end();
+    this.#logMark = log.end();
+    return followed;
   }
 
   #gone(followed: Followed, how: string): void {
     if (this.#followed !== followed) return;
-    this.#followed = undefined;
+    this.release();
     const last = this.#parts.log.wordsSince(this.#logMark).at(-1);
     const detail = `pid ${followed.handle.pid}, ${how}${last === undefined ? "" : `, last error in its log: ${last}`}`;
     for (const listener of [...this.#listeners]) listener(detail);

@@ -1,16 +1,24 @@
-import type { DeleteResult, Observation, OperationResult, RuntimePort } from "../../reconciler/ports.ts";
+import type {
+  DeleteResult,
+  Observation,
+  ObservedCertificate,
+  OperationResult,
+  RuntimePort,
+} from "../../reconciler/ports.ts";
 import { type BackoffPolicy, backoffMs } from "../../support/backoff.ts";
 import type { Clock } from "../../support/clock.ts";
 import { SluiceError, toSluiceError } from "../../support/errors.ts";
 import type { Logger } from "../../support/logger.ts";
-import type { RuntimeOperation } from "../plan/types.ts";
+import type { CertificateOperation, RuntimeOperation } from "../plan/types.ts";
 import { isAccepted, isBusy, isGone, isUnknownMap } from "./answers.ts";
 import { capabilitiesOf } from "./capabilities.ts";
+import { executeCertificates } from "./certificate-commands.ts";
 import { type Command, escapeWord } from "./command-text.ts";
 import { serverPath } from "./commands.ts";
 import { RuntimeConnection } from "./connection.ts";
 import { executeOperations } from "./execute-operations.ts";
 import { isUnknownBackend, parseEnv, parseInfo, parseMap, parseServersState } from "./observe.ts";
+import { observeCertificates } from "./observe-certificates.ts";
 import type { Capabilities, MapEntry } from "./types.ts";
 
 export interface RuntimeClientOptions {
@@ -89,6 +97,24 @@ export class RuntimeClient implements RuntimePort {
   async readMap(file: string, signal?: AbortSignal): Promise<readonly MapEntry[] | undefined> {
     const [answer = ""] = await this.#askAnew([`show map ${escapeWord(file)}`], signal);
     return isUnknownMap(answer) ? undefined : parseMap(answer);
+  }
+
+  /** @throws {SluiceError} as `apply` */
+  async applyCertificates(
+    operations: readonly CertificateOperation[],
+    signal?: AbortSignal,
+  ): Promise<readonly OperationResult[]> {
+    return executeCertificates(this.#usable() ?? (await this.#connect(signal)), operations, signal);
+  }
+
+  /** @throws {SluiceError} ERR_HAPROXY_UNREACHABLE */
+  async readCertificates(list: string, signal?: AbortSignal): Promise<readonly ObservedCertificate[] | undefined> {
+    const connection = await this.#openOnce(signal);
+    try {
+      return await observeCertificates(connection, list, signal);
+    } finally {
+      connection.close();
+    }
   }
 
   /** @throws {SluiceError} ERR_HAPROXY_UNREACHABLE; ERR_HAPROXY_TOO_OLD below 2.6 */

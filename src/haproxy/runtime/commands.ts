@@ -1,7 +1,7 @@
 import type { OperationResult } from "../../reconciler/ports.ts";
 import { toSluiceError } from "../../support/errors.ts";
 import { hostAndPort } from "../../support/ip.ts";
-import type { RuntimeOperation } from "../plan/types.ts";
+import type { ServerOperation } from "../plan/types.ts";
 import { type AnswerKind, isAccepted } from "./answers.ts";
 import { checkCommand, escapeWord } from "./command-text.ts";
 import type { Capabilities } from "./types.ts";
@@ -11,8 +11,6 @@ export interface Step {
   readonly line: string;
   readonly expects: AnswerKind;
 }
-
-export type ServerOperation = Exclude<RuntimeOperation, { readonly kind: "replace-map" }>;
 
 /** The steps of an operation, or the failure of one that cannot be sent at all. */
 export type Script =
@@ -69,7 +67,9 @@ function serverSteps(operation: ServerOperation, capabilities: Capabilities): re
     case "add-server": {
       const address = escapeWord(hostAndPort(operation.address, operation.port));
       const words = ["add server", path, address, ...addedOptions(operation, capabilities).map(escapeWord)];
-      return [{ line: words.join(" "), expects: "server-added" }, ...enableHealth, set("state ready")];
+      const cookies = `enable dynamic-cookie backend ${escapeWord(operation.backend)}`;
+      const makeCookies: readonly Step[] = operation.makeCookies ? [{ line: cookies, expects: "empty" }] : [];
+      return [{ line: words.join(" "), expects: "server-added" }, ...makeCookies, ...enableHealth, set("state ready")];
     }
     case "revive-server":
       return [set(`weight ${weight(operation.weight)}`), ...enableHealth, set("state ready")];
@@ -84,7 +84,7 @@ function serverSteps(operation: ServerOperation, capabilities: Capabilities): re
 
 /** The words behind the address. */
 function addedOptions(
-  { options, weight: value }: Extract<RuntimeOperation, { readonly kind: "add-server" }>,
+  { options, weight: value }: Extract<ServerOperation, { readonly kind: "add-server" }>,
   { needsPoolKeywords }: Capabilities,
 ): readonly string[] {
   const pool = needsPoolKeywords ? poolKeywords.filter(([word]) => !options.includes(word)).flat() : [];

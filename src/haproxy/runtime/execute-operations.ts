@@ -1,19 +1,20 @@
 import type { OperationResult } from "../../reconciler/ports.ts";
-import type { RuntimeOperation } from "../plan/types.ts";
+import { isMapOperation, isServerOperation } from "../plan/operations.ts";
+import type { MapOperation, RuntimeOperation, ServerOperation } from "../plan/types.ts";
 import { mapVersion } from "./answers.ts";
 import { type Command, escapeWord, isWord } from "./command-text.ts";
 import { judge, refused, type Script, serverScript } from "./commands.ts";
 import type { BatchAnswers, RuntimeConnection } from "./connection.ts";
-import { addMapCommands } from "./map-commands.ts";
+import { addMapCommands, editMapCommands } from "./map-commands.ts";
 import type { Capabilities } from "./types.ts";
 
-type MapOperation = Extract<RuntimeOperation, { readonly kind: "replace-map" }>;
+type Edit = Extract<MapOperation, { readonly kind: "edit-map" }>;
+type Replacement = Extract<MapOperation, { readonly kind: "replace-map" }>;
 
 /**
- * Runs the operations in their order and judges each by HAProxy's answers. Without map operations all go in one write.
- * A map needs a version before its entries can be sent, and its entries accepted before it may be committed; so with
- * map operations there are three steps: what stands before the first map goes out at once, and all maps are asked for a
- * version; their entries, which nobody sees yet; all the rest, commits in their place.
+ * Runs the operations in their order and judges each by HAProxy's answers. Those that stand together and need nothing of
+ * each other go in one write. Operations on maps go one after the other, since entries of one map refer to entries of
+ * others: behind one that failed no other is sent, while what is not about maps goes on.
  *
  * What was not answered failed: `connection lost` or the like as its answer.
  */
@@ -23,32 +24,35 @@ export async function executeOperations(
   capabilities: Capabilities,
   signal?: AbortSignal,
 ): Promise<readonly OperationResult[]> {
-  const firstMap = operations.findIndex(({ kind }) => kind === "replace-map");
-  if (firstMap === -1) return runScripts(connection, scriptsOf(operations, capabilities, []), signal);
-
-  const [before, mapScripts] = await Promise.all([
-    runScripts(connection, scriptsOf(operations.slice(0, firstMap), capabilities, []), signal),
-    Promise.all(operations.filter(isMap).map((map) => fillMap(connection, map, signal))),
-  ]);
-  const after = scriptsOf(operations.slice(firstMap), capabilities, mapScripts);
-  return [...before, ...(await runScripts(connection, after, signal))];
+  const results: OperationResult[] = [];
+  let mapsFailed = false;
+  for (let at = 0; at < operations.length; at = results.length) {
+    const batch = serverOperations(operations, at);
+    if (batch.length > 0) {
+      const scripts = batch.map((operation) => serverScript(operation, capabilities));
+      results.push(...(await runScripts(connection, scripts, signal)));
+      continue;
+    }
+    const operation = operations[at];
+    if (operation === undefined || !isMapOperation(operation)) break;
+    const result: OperationResult = mapsFailed ? afterFailure : await runMap(connection, operation, signal);
+    mapsFailed ||= !result.ok;
+    results.push(result);
+  }
+  return results;
 }
 
-function isMap(operation: RuntimeOperation): operation is MapOperation {
-  return operation.kind === "replace-map";
-}
+const afterFailure = refused("(maps)", "not sent: what was to be changed of a map before it was not");
 
-function scriptsOf(
-  operations: readonly RuntimeOperation[],
-  capabilities: Capabilities,
-  mapScripts: readonly Script[],
-): readonly Script[] {
-  const maps = mapScripts.values();
-  return operations.map((operation) =>
-    operation.kind === "replace-map"
-      ? (maps.next().value ?? refused(operation.kind, "not sent"))
-      : serverScript(operation, capabilities),
-  );
+/** Those that follow from there on without another kind between them. */
+function serverOperations(operations: readonly RuntimeOperation[], from: number): readonly ServerOperation[] {
+  const batch: ServerOperation[] = [];
+  for (let at = from; at < operations.length; at += 1) {
+    const operation = operations[at];
+    if (operation === undefined || !isServerOperation(operation)) break;
+    batch.push(operation);
+  }
+  return batch;
 }
 
 async function runScripts(
@@ -70,17 +74,27 @@ async function runScripts(
   });
 }
 
-/**
- * Prepares a version of the map and fills it (management guide 9.3, `prepare map`, `add map @version`).
- *
- * @returns what is left to do: to commit the version. A version that was not filled is cleared
- */
-async function fillMap(
+function runMap(connection: RuntimeConnection, map: MapOperation, signal?: AbortSignal): Promise<OperationResult> {
+  if (!isWord(map.file)) {
+    return Promise.resolve(refused(`${map.kind} ${map.file}`, "not sent: the path cannot be a word of a command"));
+  }
+  return map.kind === "edit-map" ? editMap(connection, map, signal) : replaceMap(connection, map, signal);
+}
+
+async function editMap(connection: RuntimeConnection, edit: Edit, signal?: AbortSignal): Promise<OperationResult> {
+  const file = escapeWord(edit.file);
+  const commands = editMapCommands(file, edit);
+  return typeof commands === "string"
+    ? refused(`edit map ${file}`, commands)
+    : await runSilent(connection, commands, signal);
+}
+
+/** Prepares a version of the map, fills it, which nobody sees yet, and commits it (management guide 9.3, `prepare map`). */
+async function replaceMap(
   connection: RuntimeConnection,
-  { file, entries }: MapOperation,
+  { file, entries }: Replacement,
   signal?: AbortSignal,
-): Promise<Script> {
-  if (!isWord(file)) return refused(`prepare map ${file}`, "not sent: the path cannot be a word of a command");
+): Promise<OperationResult> {
   const name = escapeWord(file);
   const prepare: Command = { line: `prepare map ${name}` };
   const prepared = await connection.execute([prepare], signal);
@@ -88,21 +102,27 @@ async function fillMap(
   if (version === undefined) return refused(prepare.line, prepared.answers[0] ?? whyMissing(prepared));
 
   const adds = addMapCommands(name, version, entries);
-  const failure = typeof adds === "string" ? refused(`add map ${name}`, adds) : await fill(connection, adds, signal);
-  if (failure === undefined) return { ok: true, steps: [{ line: `commit map @${version} ${name}`, expects: "empty" }] };
+  const filled =
+    typeof adds === "string" ? refused(`add map ${name}`, adds) : await runSilent(connection, adds, signal);
+  if (filled.ok) return runSilent(connection, [{ line: `commit map @${version} ${name}` }], signal);
   // Its answer decides nothing: a version that could not be cleared costs memory until the next commit.
   await connection.execute([{ line: `clear map @${version} ${name}` }], signal);
-  return failure;
+  return filled;
 }
 
-/** Undefined when every command was answered as it should. */
-async function fill(connection: RuntimeConnection, adds: readonly Command[], signal?: AbortSignal) {
-  const added = await connection.execute(adds, signal);
-  const wrong = adds.findIndex((_, index) => added.answers[index] !== "");
-  const command = adds[wrong];
-  return command === undefined ? undefined : refused(command.line, added.answers[wrong] ?? whyMissing(added));
+/** Commands whose success has no words. All are sent; the first that was not carried out decides. */
+async function runSilent(
+  connection: RuntimeConnection,
+  commands: readonly Command[],
+  signal?: AbortSignal,
+): Promise<OperationResult> {
+  const batch = await connection.execute(commands, signal);
+  const wrong = commands.findIndex((_, index) => batch.answers[index] !== "");
+  const command = commands[wrong];
+  return command === undefined ? { ok: true } : refused(command.line, batch.answers[wrong] ?? whyMissing(batch));
 }
 
-function whyMissing({ failure }: BatchAnswers): string {
+/** Why answers of a batch are missing, as an answer. */
+export function whyMissing({ failure }: BatchAnswers): string {
   return failure === undefined ? "connection lost" : `connection lost: ${failure.message}`;
 }

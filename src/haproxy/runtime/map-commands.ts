@@ -1,22 +1,49 @@
-import { type Command, longestCommand } from "./command-text.ts";
+import { toSluiceError } from "../../support/errors.ts";
+import type { MapOperation } from "../plan/types.ts";
+import { type Command, checkCommand, escapeWord, longestCommand } from "./command-text.ts";
 import type { MapEntry } from "./types.ts";
 
 /** Lines of one payload. More brings nothing, and HAProxy up to 3.2 holds a payload in one buffer. */
 const payloadLines = 400;
+
+type Edit = Extract<MapOperation, { readonly kind: "edit-map" }>;
+
+/**
+ * The commands that change single entries of a map (management guide 9.3: `add map`, `set map`, `del map`): `add map`
+ * does not mind a key that is there, the others refuse one that is not.
+ *
+ * @param file the map's path as a word of a command
+ * @returns a sentence where an entry cannot be carried
+ */
+export function editMapCommands(file: string, edit: Edit): readonly Command[] | string {
+  const added = addMapCommands(file, undefined, edit.add);
+  if (typeof added === "string") return added;
+  try {
+    const others: readonly Command[] = [
+      ...edit.set.map(({ key, value }) => ({ line: `set map ${file} ${escapeWord(key)} ${escapeWord(value)}` })),
+      ...edit.delete.map((key) => ({ line: `del map ${file} ${escapeWord(key)}` })),
+    ];
+    for (const command of others) checkCommand(command);
+    return [...added, ...others];
+  } catch (thrown) {
+    return `not sent: ${toSluiceError(thrown).message}`;
+  }
+}
 
 /**
  * The `add map` commands that fill a version of a map (management guide 9.3, `add map`): entries as payloads, since those carry
  * values of several words and cost a fifth of single commands.
  *
  * @param file the map's path as a word of a command
+ * @param version left out: the one that is in use
  * @returns a sentence where an entry cannot be carried
  */
 export function addMapCommands(
   file: string,
-  version: string,
+  version: string | undefined,
   entries: readonly MapEntry[],
 ): readonly Command[] | string {
-  const line = `add map @${version} ${file}`;
+  const line = version === undefined ? `add map ${file}` : `add map @${version} ${file}`;
   const room = longestCommand - Buffer.byteLength(`${line} <<\n\n`);
   const commands: Command[] = [];
   let payload: string[] = [];

@@ -13,12 +13,35 @@ export interface ReadOptions {
   readonly problems: readonly OptionProblem[];
 }
 
-const keys = Object.keys(optionTable) as OptionKey[];
-const keyOfMeta: ReadonlyMap<string, OptionKey> = new Map(keys.map((key) => [metaKeyOf(key), key]));
+/** One value, checked. */
+export type ReadOption =
+  | { readonly kind: "value"; readonly key: OptionKey; readonly value: unknown }
+  | { readonly kind: "problem"; readonly problem: string };
+
+/** Every key, in the order of the table. */
+export const optionKeys = Object.keys(optionTable) as readonly OptionKey[];
+
+const keyOfMeta: ReadonlyMap<string, OptionKey> = new Map(optionKeys.map((key) => [metaKeyOf(key), key]));
 
 /** The option of a meta key (`haproxy_timeout_server`). */
 export function optionOfMeta(metaKey: string): OptionKey | undefined {
   return keyOfMeta.get(metaKey);
+}
+
+export function isOptionKey(key: string): key is OptionKey {
+  return Object.hasOwn(optionTable, key);
+}
+
+/** The value of one option, as a tag, meta or a document has it. */
+export function readOption(key: string, value: unknown): ReadOption {
+  if (!isOptionKey(key)) {
+    const near = nearest(key, optionKeys);
+    return { kind: "problem", problem: `is no option${near === undefined ? "" : `; did you mean ${near}?`}` };
+  }
+  const result = (optionTable[key].value as z.ZodType).safeParse(value);
+  return result.success
+    ? { kind: "value", key, value: result.data }
+    : { kind: "problem", problem: problemOf(result.error) };
 }
 
 /** Values by option key, as tags, meta or a document have them, checked. What cannot be read costs itself only. */
@@ -26,14 +49,9 @@ export function readOptions(values: Readonly<Record<string, unknown>>): ReadOpti
   const options: Record<string, unknown> = {};
   const problems: OptionProblem[] = [];
   for (const [key, value] of Object.entries(values)) {
-    if (!Object.hasOwn(optionTable, key)) {
-      const near = nearest(key, keys);
-      problems.push({ key, problem: `is no option${near === undefined ? "" : `; did you mean ${near}?`}` });
-      continue;
-    }
-    const result = (optionTable[key as OptionKey].value as z.ZodType).safeParse(value);
-    if (result.success) options[key] = result.data;
-    else problems.push({ key, problem: problemOf(result.error) });
+    const read = readOption(key, value);
+    if (read.kind === "value") options[key] = read.value;
+    else problems.push({ key, problem: read.problem });
   }
   return { options: options as Options, problems };
 }
@@ -41,5 +59,6 @@ export function readOptions(values: Readonly<Record<string, unknown>>): ReadOpti
 function problemOf({ issues }: z.ZodError): string {
   const [issue] = issues;
   if (issue?.code === "invalid_value") return `is not one of ${issue.values.join(", ")}`;
+  if (issue?.code === "invalid_union") return "has a value of the wrong kind";
   return issue?.message ?? "cannot be read";
 }

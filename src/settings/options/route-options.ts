@@ -1,6 +1,6 @@
 import { z } from "zod";
+import { isNetwork } from "../../support/ip.ts";
 import { durationWithin } from "../duration.ts";
-import { isNetwork } from "../text.ts";
 import { flag, like, linesOf, listOf, oneOf, option, scalar, whole } from "./option.ts";
 
 const headerName = "[A-Za-z0-9!#$%&'*+.^_`|~-]{1,128}";

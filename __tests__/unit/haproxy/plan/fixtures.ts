@@ -1,7 +1,9 @@
 import { parseConfig, SectionCache } from "../../../../src/haproxy/config/parse.ts";
+import { isServerOperation } from "../../../../src/haproxy/plan/operations.ts";
 import { planChanges } from "../../../../src/haproxy/plan/plan.ts";
 import type { Desired, LeavingServer, Plan, PlanInput, RuntimeOperation } from "../../../../src/haproxy/plan/types.ts";
 import type { Capabilities, ObservedServer } from "../../../../src/haproxy/runtime/types.ts";
+import { mapEditText } from "../../../support/fake-haproxy.ts";
 
 /** What HAProxy of a version can do. */
 export function haproxy(major: number, minor: number): Capabilities {
@@ -30,15 +32,16 @@ export function planned(current: Desired, wanted: Desired, more: Partial<PlanInp
 
 /** One operation in one line. */
 export function operationText(operation: RuntimeOperation): string {
-  const path = operation.kind === "replace-map" ? operation.file : `${operation.backend}/${operation.server}`;
+  const path = isServerOperation(operation) ? `${operation.backend}/${operation.server}` : operation.file;
   switch (operation.kind) {
+    case "edit-map":
+      return `map ${path}: ${mapEditText(operation)}`;
     case "replace-map":
       return `map ${path}: ${operation.entries.map(({ key, value }) => `${key} ${value}`).join(", ")}`;
     case "add-server": {
-      const { address, port, weight, options, check } = operation;
-      return ["add", path, `${address}:${port}`, ...options, `weight ${weight}`, ...(check ? ["(check)"] : [])].join(
-        " ",
-      );
+      const { address, port, weight, options, check, makeCookies } = operation;
+      const more = [...(check ? ["(check)"] : []), ...(makeCookies ? ["(cookies)"] : [])];
+      return ["add", path, `${address}:${port}`, ...options, `weight ${weight}`, ...more].join(" ");
     }
     case "revive-server":
       return `revive ${path} weight ${operation.weight}${operation.check ? " (check)" : ""}`;

@@ -1,5 +1,7 @@
 import { describe, expect, test } from "@jest/globals";
+import { parseConfig } from "../../../../src/haproxy/config/parse.ts";
 import type { Config, Section } from "../../../../src/haproxy/config/types.ts";
+import { isOrdered } from "../../../../src/haproxy/plan/map-use.ts";
 import { observedBackends } from "../../../../src/haproxy/plan/plan.ts";
 import { haproxy, observed, planned, planText, Texts } from "./fixtures.ts";
 
@@ -80,6 +82,24 @@ describe("servers", () => {
         "add web/a 10.0.0.1:80 ssl verify none weight 1",
         "add web/b 10.0.0.2:80 ssl verify none check no-check-ssl send-proxy check-send-proxy weight 1 (check)",
       ],
+    ],
+    [
+      "no-check takes back a check of default-server: `add server` takes neither then",
+      ["backend web", "default-server check inter 5s", "default-server no-check"],
+      [
+        "backend web",
+        "default-server check inter 5s",
+        "default-server no-check",
+        "server a 10.0.0.1:80",
+        "server b 10.0.0.2:80 check",
+      ],
+      ["add web/a 10.0.0.1:80 inter 5s weight 1", "add web/b 10.0.0.2:80 check inter 5s check weight 1 (check)"],
+    ],
+    [
+      "2.6 makes the cookie of a server that is added only when told",
+      ["defaults", "cookie S insert dynamic", "backend web"],
+      ["defaults", "cookie S insert dynamic", "backend web", "server a 10.0.0.1:80"],
+      ["add web/a 10.0.0.1:80 weight 1 (cookies)"],
     ],
     [
       "what 2.6 does not assume of a server that is added is spelled out: what failed connections come to",
@@ -460,7 +480,7 @@ describe("maps", () => {
       },
     ]);
     expect(reload).toBeUndefined();
-    expect(changes).toEqual([{ subject: `map ${file}`, sentence: "1 → 2 entries" }]);
+    expect(changes).toEqual([{ subject: `map ${file}`, sentence: "entries: 1 new, 1 changed" }]);
   });
 
   test.each([
@@ -482,11 +502,11 @@ describe("maps", () => {
     ]);
   });
 
-  test("entries that lead to a backend that is not loaded yet wait, the others do not", () => {
+  test("entries that lead to a backend that is not loaded yet wait as they are, the others do not", () => {
     expect(
       planText(plan(backends("a", "b"), "x a\ny b\n", backends("a", "c"), "x c;strip\ny a\nz b\nw other\n")),
     ).toEqual([
-      `map ${file}: y a, z b, w other`,
+      `map ${file}: x a, y a, z b, w other`,
       "! backend-added: backend c is new",
       "! backend-removed: backend b is gone",
     ]);
@@ -510,6 +530,94 @@ describe("maps", () => {
       "weight a/t 0",
       "retire a/s",
     ]);
+  });
+});
+
+describe("several maps, of which each refers to those before it", () => {
+  const text = [
+    "frontend f",
+    " http-request set-var(txn.a) path,map(/m/ids)",
+    " http-request set-var(txn.b) path,map_beg(/m/shares,x)",
+    " http-request set-var(txn.c) path,map_reg(/m/conditions)",
+    " use_backend %[path,map_beg(/m/routes)]",
+    "",
+  ].join("\n");
+  type Maps = Readonly<Partial<Record<"ids" | "shares" | "conditions" | "routes", string>>>;
+  const plan = (now: Maps, next: Maps) => {
+    const texts = new Texts();
+    const maps = (one: Maps) =>
+      Object.fromEntries(
+        (["ids", "shares", "conditions", "routes"] as const).map((name) => [`/m/${name}`, one[name] ?? ""]),
+      );
+    return planned(texts.desired(text, maps(now)), texts.desired(text, maps(next)));
+  };
+
+  test("what comes in their order, what goes in reverse; a map that is tried in its order by transaction", () => {
+    expect(
+      planText(
+        plan(
+          { ids: "1 x\n", shares: "s/ a\n", conditions: "^1 a\n^0 b\n", routes: "/a a|1\n/b b\n" },
+          { ids: "2 x\n", shares: "t/ a\n", conditions: "^2 a\n^0 b\n", routes: "/a a|2\n/c c\n" },
+        ),
+      ),
+    ).toEqual([
+      "map /m/ids: +2 x",
+      "map /m/shares: +t/ a",
+      "map /m/conditions: ^2 a, ^0 b, ^1 a",
+      "map /m/routes: +/c c, ~/a a|2",
+      "map /m/routes: -/b",
+      "map /m/conditions: ^2 a, ^0 b",
+      "map /m/shares: -s/",
+      "map /m/ids: -1",
+    ]);
+  });
+
+  test("one alone in one step", () => {
+    expect(planText(plan({ routes: "/a a\n/b b\n" }, { routes: "/c c\n/b d\n" }))).toEqual([
+      "map /m/routes: +/c c, ~/b d, -/a",
+    ]);
+    expect(planText(plan({ conditions: "1 a\n2 b\n" }, { conditions: "2 b\n" }))).toEqual(["map /m/conditions: 2 b"]);
+  });
+
+  test("the order of a map that is looked up in a tree does not count, that of others does", () => {
+    expect(planText(plan({ routes: "/a a\n/b b\n/a c\n" }, { routes: "/b b\n/a a\n" }))).toEqual([]);
+    const { operations, changes } = plan({ conditions: "1 a\n2 b\n" }, { conditions: "2 b\n1 a\n" });
+    expect(operations).toHaveLength(1);
+    expect(changes).toEqual([{ subject: "map /m/conditions", sentence: "its entries stand in another order" }]);
+  });
+
+  test("many entries, or what no word of a command carries, by transaction", () => {
+    const many = Array.from({ length: 501 }, (_, index) => `/${index} a\n`).join("");
+    const kinds = (now: Maps, next: Maps) => plan(now, next).operations.map(({ kind }) => kind);
+    expect(kinds({}, { routes: many })).toEqual(["replace-map"]);
+    expect(kinds({}, { routes: many, ids: "1 x\n" })).toEqual(["edit-map", "replace-map"]);
+    expect(kinds({ routes: many, ids: "1 x\n" }, {})).toEqual(["replace-map", "edit-map"]);
+    expect(kinds({ routes: " #a a\n" }, {})).toEqual(["replace-map"]);
+    expect(kinds({}, { routes: " #a a\n" })).toEqual(["edit-map"]);
+    expect(kinds({ routes: "/a a\n" }, { routes: "/a <<a\n" })).toEqual(["replace-map"]);
+    expect(kinds({ routes: "/a a\n" }, { routes: "/a b\tc\n" })).toEqual(["replace-map"]);
+  });
+});
+
+describe("whether the order of a map's entries counts", () => {
+  const ordered = (...lines: readonly string[]) =>
+    isOrdered(parseConfig(["frontend f", ...lines.map((line) => ` ${line}`), ""].join("\n")), "/m/a.map");
+
+  test.each([
+    ["use_backend %[path,map(/m/a.map)]", false],
+    ["use_backend %[path,map_beg(/m/a.map,none)]", false],
+    ["http-request set-var(txn.x) src,map_ip(/m/a.map)", false],
+    ["http-request set-var(txn.x) path,map_str_int(/m/a.map)", false],
+    ["http-request set-var(txn.x) path,map_reg(/m/a.map)", true],
+    ["http-request set-var(txn.x) path,map_regm(/m/a.map)", true],
+    ["http-request set-var(txn.x) path,map_end(/m/a.map)", true],
+    ["http-request set-var(txn.x) dst_port,map_int(/m/a.map)", true],
+    ["http-request set-map(/m/a.map) %[path] x", true],
+    ["acl a path -f /m/a.map", true],
+    ["use_backend %[path,map(/m/b.map)]", true],
+  ])("%s", (line, counts) => {
+    expect(ordered(line)).toBe(counts);
+    expect(ordered("use_backend %[path,map(/m/a.map)]", line)).toBe(counts && !line.includes("b.map"));
   });
 });
 

@@ -5,6 +5,7 @@ import path from "node:path";
 import { afterEach, beforeEach, expect, test } from "@jest/globals";
 import { haproxyEnvironment } from "../../../../src/haproxy/process/environment.ts";
 import { HaproxyLog } from "../../../../src/haproxy/process/haproxy-log.ts";
+import { ManualClock } from "../../../support/manual-clock.ts";
 
 let directory: string;
 let log: HaproxyLog;
@@ -29,27 +30,54 @@ test("tells the errors written behind a place, each once", () => {
   expect(log.wordsSince(1_000_000)).toEqual(["old", "new"]);
 });
 
-test("is private, is appended to, and is emptied at a start once it is long", () => {
+test("errors are found among lines of an access log", () => {
+  const requests = [
+    '{"time":"2026-11-21T10:57:01.123Z","client":"127.0.0.1","path":"[ALERT]    (1) : no"}',
+    '127.0.0.1 - - [21/Nov/2026:10:57:01 +0000] "GET / HTTP/1.1" 200 72 service=web',
+    "127.0.0.1:40102 [21/Nov/2026:10:57:01.123] http web/one 0/0/0/0/0 200 72",
+  ].join("\n");
+  const flood = `${requests}\n`.repeat(5_000);
+  writeFileSync(log.path, `${flood}[ALERT]    (1) : one\n${requests}\n   | more of it\n${flood}`);
+  expect(log.wordsSince(0)).toEqual(["one; more of it"]);
+});
+
+const longest = 16_777_216;
+
+test("is private, is appended to, and begins anew at a start once it is long", () => {
   writeFileSync(log.path, "x".repeat(1_000), { mode: 0o644 });
   closeSync(log.open());
   expect(statSync(log.path).size).toBe(1_000);
   expect(statSync(log.path).mode & 0o777).toBe(0o600);
-  writeFileSync(log.path, "x".repeat(1_048_577));
+  writeFileSync(log.path, "x".repeat(longest + 1));
   closeSync(log.open());
   expect(statSync(log.path).size).toBe(0);
 });
 
-test("is emptied under a process that writes to it, without leaving a hole", () => {
+test("is emptied under a process that writes to it, without leaving a hole; what was in it is kept once", () => {
   log.trim();
   const descriptor = log.open();
-  writeSync(descriptor, "x".repeat(1_048_576));
+  writeSync(descriptor, "x".repeat(longest));
   log.trim();
-  expect(statSync(log.path).size).toBe(1_048_576);
+  expect(statSync(log.path).size).toBe(longest);
   writeSync(descriptor, "x");
   log.trim();
   writeSync(descriptor, "[ALERT]    (1) : new\n");
   expect(log.wordsSince(0)).toEqual(["new"]);
   closeSync(descriptor);
+  expect(statSync(`${log.path}.1`).size).toBe(longest + 1);
+  expect(statSync(`${log.path}.1`).mode & 0o777).toBe(0o600);
+});
+
+test("is kept bounded until that is ended", async () => {
+  const clock = new ManualClock();
+  const end = log.keepBounded(clock);
+  writeFileSync(log.path, "x".repeat(longest + 1));
+  await clock.advance(1_000);
+  expect(statSync(log.path).size).toBe(0);
+  writeFileSync(log.path, "x".repeat(longest + 1));
+  end();
+  await clock.advance(10_000);
+  expect(statSync(log.path).size).toBe(longest + 1);
 });
 
 test("a log that cannot be written is an error that says where", () => {

@@ -168,13 +168,65 @@ describe("maps", () => {
     expect(sent).toEqual([
       line("x"),
       "prepare map /m",
-      "prepare map /n",
       "add map @4 /m",
-      "add map @4 /n",
       "commit map @4 /m",
       line("y"),
+      "prepare map /n",
+      "add map @4 /n",
       "commit map @4 /n",
     ]);
+  });
+
+  const edit = {
+    kind: "edit-map",
+    file: "/m",
+    add: [
+      { key: "/a", value: "b c" },
+      { key: "/#", value: "d" },
+    ],
+    set: [{ key: "/x;y", value: "e f" }],
+    delete: ["/b\\1", "/c"],
+  } as const;
+
+  test("are edited entry by entry", async () => {
+    const { runtime, socket } = await client(() => undefined);
+    await runtime.reconnect();
+    expect(await runtime.apply([edit])).toEqual([{ ok: true }]);
+    expect(socket.lines.slice(2)).toEqual([
+      "add map /m",
+      "set map /m /x\\;y e\\ f",
+      "del map /m /b\\\\1",
+      "del map /m /c",
+    ]);
+    expect(socket.chunks.join("")).toContain("add map /m <<\n/a b c\n/# d\n\n");
+  });
+
+  test("an answer that is not silence is a refusal, and what stands behind it of maps is not sent", async () => {
+    const { runtime, socket } = await client((asked) =>
+      asked.startsWith("set map") ? "entry not found.\n\n" : undefined,
+    );
+    await runtime.reconnect();
+    expect(await runtime.apply([edit, weight("y"), replace("/n"), { ...edit, file: "/o" }])).toEqual([
+      { ok: false, command: "set map /m /x\\;y e\\ f", answer: "entry not found." },
+      { ok: true },
+      { ok: false, command: expect.any(String), answer: expect.stringContaining("not sent") },
+      { ok: false, command: expect.any(String), answer: expect.stringContaining("not sent") },
+    ]);
+    expect(socket.lines.filter((text) => /\/[no]$/.test(text))).toEqual([]);
+  });
+
+  test.each([
+    { add: [{ key: "a b", value: "c" }] },
+    { set: [{ key: "a", value: "" }] },
+    { set: [{ key: "a", value: "x".repeat(9_000) }] },
+    { delete: [""] },
+  ])("what no command carries is not sent: %j", async (more) => {
+    const { runtime, socket } = await client(() => undefined);
+    await runtime.reconnect();
+    expect(await runtime.apply([{ kind: "edit-map", file: "/m", add: [], set: [], delete: [], ...more }])).toEqual([
+      { ok: false, command: "edit map /m", answer: expect.stringContaining("not sent") },
+    ]);
+    expect(socket.lines.filter((text) => text.includes("map"))).toEqual([]);
   });
 
   test("whose entries are refused are cleared, not committed", async () => {
@@ -196,11 +248,11 @@ describe("maps", () => {
       if (asked.startsWith("prepare")) return "New version created: 4\n\n";
       return asked.startsWith("commit") ? "Version number out of range.\n\n" : undefined;
     });
-    expect(await runtime.apply([replace("/a"), replace("/b"), replace("/c\nd")])).toEqual([
-      { ok: false, command: "prepare map /a", answer: "Some other words" },
-      { ok: false, command: "commit map @4 /b", answer: "Version number out of range." },
-      { ok: false, command: expect.stringContaining("prepare map"), answer: expect.stringContaining("not sent") },
-    ]);
+    const wrong = async (file: string) => (await runtime.apply([replace(file)]))[0];
+    expect(await wrong("/a")).toEqual({ ok: false, command: "prepare map /a", answer: "Some other words" });
+    const range = "Version number out of range.";
+    expect(await wrong("/b")).toEqual({ ok: false, command: "commit map @4 /b", answer: range });
+    expect(await wrong("/c\nd")).toMatchObject({ ok: false, answer: expect.stringContaining("not sent") });
   });
 
   test("a connection that breaks between the steps", async () => {

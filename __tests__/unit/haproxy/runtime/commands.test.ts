@@ -1,5 +1,6 @@
 import { describe, expect, test } from "@jest/globals";
-import { judge, type ServerOperation, serverScript } from "../../../../src/haproxy/runtime/commands.ts";
+import type { ServerOperation } from "../../../../src/haproxy/plan/types.ts";
+import { judge, serverScript } from "../../../../src/haproxy/runtime/commands.ts";
 import type { Capabilities } from "../../../../src/haproxy/runtime/types.ts";
 
 const newer: Capabilities = {
@@ -44,6 +45,11 @@ describe("commands of an operation", () => {
       "a server with checks, which begin before traffic does",
       add({ options: ["check", "inter", "2s"], check: true, weight: 0 }),
       ["add server b/s 10.0.0.1:80 check inter 2s weight 0", "enable health b/s", "set server b/s state ready"],
+    ],
+    [
+      "a server with a dynamic cookie, which it has before traffic",
+      add({ makeCookies: true }),
+      ["add server b/s 10.0.0.1:80 weight 5", "enable dynamic-cookie backend b", "set server b/s state ready"],
     ],
     ["IPv6", add({ address: "::1" }), ["add server b/s [::1]:80 weight 5", "set server b/s state ready"]],
     [

@@ -1,0 +1,324 @@
+import { describe, expect, test } from "@jest/globals";
+import type { CatalogService, Instance, Override } from "../../../src/catalog/types.ts";
+import { type ServiceBackend, serviceBackend } from "../../../src/routing/backend.ts";
+import type { Claim, RoutePattern } from "../../../src/routing/types.ts";
+import { instance, service, settings } from "./fixtures.ts";
+
+const nobody = { admitted: new Set<string>(), doubted: new Set<string>() };
+
+function found(given: CatalogService, more: object = {}, override?: Override): ServiceBackend {
+  const result = serviceBackend(given, settings(more), () => nobody, override);
+  if (result === undefined) throw new Error("the service is hidden");
+  return result;
+}
+
+const tagged = (number: number, tags: readonly string[], more: Partial<Instance> = {}) =>
+  instance("web", number, { tags: [...tags].sort(), ...more });
+const web = (...instances: readonly Instance[]) => service("web", instances);
+const one = (...tags: readonly string[]) => web(tagged(1, tags));
+const override = (options: Override["options"], more: Partial<Override> = {}): Override => ({
+  options,
+  problems: [],
+  ...more,
+});
+const place = ({ listen, host, path }: RoutePattern) => `${listen === undefined ? "" : `:${listen} `}${host}${path}`;
+/** `place → who carries it`, with what a request must have besides. */
+const briefly = (claim: Claim) => {
+  const { pattern, carriers, options } = claim;
+  const conditions = pattern.conditions.map((one) => JSON.stringify(one)).join();
+  return [
+    place(pattern) + (pattern.methods.length > 0 ? ` ${pattern.methods}` : "") + conditions,
+    ...(carriers === "all" ? [] : [carriers.map((name) => name.split("_")[0]).join()]),
+    ...Object.entries(options).map(([key, value]) => `${key}=${JSON.stringify(value)}`),
+  ].join(" ");
+};
+const claimsOf = (backend: ServiceBackend) => backend.claims.map(briefly).sort();
+
+describe("claims", () => {
+  test("a service that says no more than that it is there has its name below the domain", () => {
+    expect(found(one("haproxy.enable=true")).claims).toEqual([
+      {
+        pattern: { host: "web.service.local", path: "/", match: "prefix", methods: [], conditions: [] },
+        options: {},
+        priority: 0,
+        sticky: false,
+        origin: { service: "web", kind: "domain", text: "web.service.local" },
+        backend: "web",
+        carriers: "all",
+        count: 1,
+        since: Number.MAX_SAFE_INTEGER,
+      },
+    ]);
+  });
+
+  test("each host with each path, and the name below the domain with all paths; all with the same options", () => {
+    const given = one("haproxy.host=a.example.com,B.example.com.:8080", "haproxy.path=/x,=/y,/z/", "haproxy.auth=staff");
+    expect(found(given).claims.map(({ pattern }) => pattern)).toEqual(
+      expect.arrayContaining([
+        { host: "a.example.com", path: "/x", match: "segments", methods: [], conditions: [] },
+        { host: "a.example.com", path: "/y", match: "exact", methods: [], conditions: [] },
+        { host: "a.example.com", path: "/z/", match: "prefix", methods: [], conditions: [] },
+        { host: "b.example.com", hostPort: 8080, path: "/x", match: "segments", methods: [], conditions: [] },
+        { host: "web.service.local", path: "/", match: "prefix", methods: [], conditions: [] },
+      ]),
+    );
+    expect(found(given).claims).toHaveLength(7);
+    for (const { options } of found(given).claims) expect(options).toEqual({ auth: "staff" });
+  });
+
+  test("a host alone is all its paths, a path alone all hosts", () => {
+    expect(claimsOf(found(one("haproxy.host=a.example.com")))).toEqual(["a.example.com/", "web.service.local/"]);
+    expect(claimsOf(found(one("haproxy.path=/x")))).toEqual(["/x", "web.service.local/"]);
+  });
+
+  test("methods and headers are part of the pattern, sorted, by either name", () => {
+    const given = one("haproxy.path=/x", "haproxy.method=PUT,GET,PUT", "haproxy.header=X-V: 2", "haproxy.header=A ~ ^b");
+    for (const { pattern, options } of found(given).claims) {
+      expect(pattern.methods).toEqual(["GET", "PUT"]);
+      expect(pattern.conditions).toEqual([
+        { on: "header", name: "a", is: "like", value: "^b" },
+        { on: "header", name: "x-v", is: "equal", value: "2" },
+      ]);
+      expect(options).toEqual({});
+    }
+  });
+
+  test("a named route inherits but host and path, and guards its path below the domain too", () => {
+    const given = one(
+      "haproxy.host=a.example.com",
+      "haproxy.rate=9/1s",
+      "haproxy.route.admin.path=/admin",
+      "haproxy.route.admin.auth=staff",
+      "haproxy.route.www.host=www.example.com",
+      "haproxy.route.www.rate=1/1s",
+    );
+    expect(claimsOf(found(given))).toEqual([
+      '/admin auth="staff" rate={"requests":9,"period":"1s"}',
+      'a.example.com/ rate={"requests":9,"period":"1s"}',
+      'web.service.local/ rate={"requests":9,"period":"1s"}',
+      'web.service.local/admin auth="staff" rate={"requests":9,"period":"1s"}',
+      'www.example.com/ rate={"requests":1,"period":"1s"}',
+    ]);
+  });
+
+  test("own ports of http have all paths, or the hosts and paths that are asked for", () => {
+    expect(claimsOf(found(one("haproxy.listen=8081")))).toEqual([":8081 /", "web.service.local/"]);
+    const given = found(one("haproxy.listen=8081,8082", "haproxy.host=a.example.com"));
+    expect(claimsOf(given)).toEqual([
+      ":8081 a.example.com/",
+      ":8082 a.example.com/",
+      "a.example.com/",
+      "web.service.local/",
+    ]);
+    expect(given.listens.map(({ port, mode, sni, backend }) => [port, mode, sni, backend])).toEqual([
+      [8081, "http", "", "web"],
+      [8082, "http", "", "web"],
+    ]);
+  });
+
+  test("the port of the settings' domain is of no matter, its name is", () => {
+    expect(claimsOf(found(one("haproxy.enable"), { http: { domain: "Example.COM" } }))).toEqual(["web.example.com/"]);
+  });
+
+  test("a name that cannot stand in a host is said, and only that is lost", () => {
+    const given = service("a b", [instance("a b", 1, { tags: ["haproxy.host=a.example.com"] })]);
+    expect(claimsOf(found(given))).toEqual(["a.example.com/"]);
+    expect(found(given).excluded).toMatchObject([{ service: "a b", code: "host-unusable" }]);
+  });
+});
+
+describe("instances that say different things", () => {
+  test("each carries what it says: two versions of a tag are two routes", () => {
+    const given = web(
+      tagged(1, ["haproxy.host=old.example.com"], { createIndex: 5 }),
+      tagged(2, ["haproxy.host=new.example.com"], { createIndex: 9 }),
+      tagged(3, ["haproxy.host=new.example.com,both.example.com"], { createIndex: 7 }),
+    );
+    const { claims, excluded } = found(given);
+    expect(claims.map(briefly).sort()).toEqual([
+      "both.example.com/ web-3",
+      "new.example.com/ web-2,web-3",
+      "old.example.com/ web-1",
+      "web.service.local/",
+    ]);
+    expect(excluded).toEqual([]);
+    const newer = claims.find(({ pattern }) => pattern.host === "new.example.com");
+    expect([newer?.count, newer?.since]).toEqual([2, 7]);
+  });
+
+  test("one who says nothing serves the name below the domain on the terms of those who speak", () => {
+    const given = web(tagged(1, []), tagged(2, ["haproxy.auth=staff", "haproxy.host=a.example.com"]));
+    expect(claimsOf(found(given))).toEqual(['a.example.com/ web-2 auth="staff"', 'web.service.local/ auth="staff"']);
+  });
+
+  test("critical ones keep their routes and count for nothing", () => {
+    const given = web(tagged(1, ["haproxy.host=a"], { health: "critical" }), tagged(2, ["haproxy.host=b"]));
+    const claims = found(given).claims.map(({ pattern, carriers, count }) => [pattern.host, carriers, count]);
+    expect(claims).toEqual(
+      expect.arrayContaining([
+        ["a", [], 0],
+        ["b", "all", 1],
+      ]),
+    );
+  });
+
+  test("drained ones carry and are not counted", () => {
+    const given = web(tagged(1, ["haproxy.path=/x"]), tagged(2, ["haproxy.path=/x"], { health: "maintenance" }));
+    for (const { carriers, count } of found(given).claims) expect([carriers, count]).toEqual(["all", 1]);
+  });
+});
+
+describe("a canary", () => {
+  const stable = tagged(1, ["haproxy.host=a.example.com"]);
+
+  test("has its share together, however many they are", () => {
+    const canary = ["haproxy.host=a.example.com", "haproxy.canary.weight=5%", "haproxy.canary.sticky=true"];
+    const { claims } = found(web(stable, tagged(2, canary), tagged(3, canary)));
+    const shares = claims
+      .filter(({ pattern }) => pattern.host === "a.example.com")
+      .map(({ share, sticky, count, options }) => ({ share, sticky, count, options }));
+    expect(shares).toEqual(
+      expect.arrayContaining([
+        { share: { part: 0.05, of: "together" }, sticky: true, count: 2, options: {} },
+        { share: undefined, sticky: false, count: 1, options: {} },
+      ]),
+    );
+    expect(shares).toHaveLength(2);
+  });
+
+  test("is reached by header or cookie whatever its weight, before those without", () => {
+    const canary = [
+      "haproxy.host=a.example.com",
+      "haproxy.canary.weight=0",
+      "haproxy.canary.header=X-Canary: always",
+      "haproxy.canary.cookie=canary=1",
+      "haproxy.priority=3",
+    ];
+    const { claims } = found(web(stable, tagged(2, canary)));
+    const there = claims.filter(({ pattern }) => pattern.host === "a.example.com");
+    expect(there.map(({ pattern: { conditions }, priority, share }) => ({ conditions, priority, share }))).toEqual(
+      expect.arrayContaining([
+        { conditions: [], priority: 3, share: { part: 0, of: "together" } },
+        {
+          conditions: [{ on: "header", name: "x-canary", is: "equal", value: "always" }],
+          priority: 1_000_004,
+          share: undefined,
+        },
+        { conditions: [{ on: "cookie", name: "canary", value: "1" }], priority: 1_000_004, share: undefined },
+        { conditions: [], priority: 0, share: undefined },
+      ]),
+    );
+  });
+});
+
+describe("precedence", () => {
+  const given = one("haproxy.host=tag.example.com", "haproxy.retries=2", "haproxy.weight=20");
+  const documents = {
+    services: {
+      options: {
+        "*": { retries: 9, "timeout.server": "9s", "timeout.queue": "9s", path: "/all" },
+        web: { "timeout.queue": "8s", weight: 80, backup: true },
+      },
+    },
+  };
+
+  test("override, then tags, then meta, then the settings of the service, then those of all", () => {
+    const { backend, claims } = found(given, documents, override({ "timeout.queue": 7_000, host: ["kv.example.com"] }));
+    expect(backend.options).toEqual({ retries: 2, "timeout.server": 9_000, "timeout.queue": 7_000 });
+    expect(backend.servers).toMatchObject([{ weight: 20, options: { backup: true } }]);
+    expect(claims.map(({ pattern: { host, path }, origin: { kind } }) => `${host}${path} ${kind}`).sort()).toEqual([
+      "kv.example.com/all override",
+      "web.service.local/ domain",
+    ]);
+  });
+
+  test("an override is read for one service only; its named routes go before those of the tags", () => {
+    const { claims } = found(
+      one("haproxy.route.api.path=/api", "haproxy.route.api.auth=tags"),
+      {},
+      override({ deny: ["10.0.0.0/8"] }, { routes: { api: { auth: "kv" }, more: { path: ["/more"] } } }),
+    );
+    expect(claims.map(briefly).sort()).toEqual([
+      '/api auth="kv" deny=["10.0.0.0/8"]',
+      '/more deny=["10.0.0.0/8"]',
+      'web.service.local/ deny=["10.0.0.0/8"]',
+      'web.service.local/api auth="kv" deny=["10.0.0.0/8"]',
+      'web.service.local/more deny=["10.0.0.0/8"]',
+    ]);
+  });
+
+  test("what of an override could not be read is said", () => {
+    const { excluded } = found(given, {}, override({}, { problems: ["blance is no option"] }));
+    expect(excluded).toEqual([
+      { service: "web", code: "option-unusable", reason: "sluice/services/web: blance is no option" },
+    ]);
+  });
+
+  test("a protocol of a higher source is not left with the TLS of a lower one", () => {
+    const over = (tags: readonly string[]) =>
+      found(one(...tags), { services: { options: { "*": { protocol: "https", "tls.verify": "none" } } } });
+    expect(over(["haproxy.protocol=grpc"]).backend.servers[0]?.options).toEqual({ protocol: "h2" });
+    expect(over(["haproxy.enable"]).backend.servers[0]?.options).toEqual({ tls: true, "tls.verify": "none" });
+  });
+
+  test.each<[string, CatalogService, object, Override | undefined, boolean]>([
+    ["a tag hides it", one("haproxy.enable=false", "urlprefix-/x"), {}, undefined, false],
+    ["an override shows what a tag hides", one("haproxy.enable=false"), {}, override({ enable: true }), true],
+    ["an override hides what a tag shows", one("haproxy.enable=true"), {}, override({ enable: false }), false],
+    ["the settings hide all", one("haproxy.host=a"), { services: { options: { "*": { enable: false } } } }, undefined, false],
+    [
+      "a tag shows what the settings hide",
+      one("haproxy.enable=true"),
+      { services: { options: { "*": { enable: false } } } },
+      undefined,
+      true,
+    ],
+    ["nothing shows it", one("v1"), {}, undefined, false],
+    ["the settings show it", one("v1"), { services: { options: { web: { enable: true } } } }, undefined, true],
+  ])("enable: %s", (_, shown, more, kv, exposed) => {
+    expect(serviceBackend(shown, settings(more), () => nobody, kv) !== undefined).toBe(exposed);
+  });
+});
+
+describe("what holds for the service as a whole", () => {
+  const instances = (indices: readonly (number | undefined)[], priorities: readonly number[] = []) =>
+    web(
+      ...["leastconn", "source", "source"].map((balance, at) => {
+        const createIndex = indices[at];
+        const priority = priorities[at] === undefined ? [] : [`haproxy.priority=${priorities[at]}`];
+        return tagged(at + 1, [`haproxy.balance=${balance}`, ...priority], {
+          ...(createIndex !== undefined && { createIndex }),
+        });
+      }),
+    );
+
+  test.each<[string, CatalogService, string, readonly string[]]>([
+    ["the older registration", instances([7, 9, 8]), "leastconn", ["web-2", "web-3"]],
+    ["the older one, whatever its name", instances([7, 9, 3]), "source", ["web-1"]],
+    ["the higher priority before the older", instances([1, 2, 3], [0, 4, 0]), "source", ["web-1"]],
+    ["the first by name, where no age is known", instances([]), "leastconn", ["web-2", "web-3"]],
+  ])("%s has it, the others are named", (_, given, balance, losers) => {
+    for (const order of [given.instances, given.instances.toReversed()]) {
+      const { backend, excluded } = found({ ...given, instances: order });
+      expect(backend.balance).toBe(balance);
+      expect(backend.consistent).toBe(balance === "source");
+      expect(excluded.map((one) => [one.instance, one.code]).sort()).toEqual(
+        losers.map((id) => [`node-${id.at(-1)}/${id}`, "option-unusable"]),
+      );
+      for (const { reason } of excluded) expect(reason).toContain(`haproxy.balance=${balance}" of`);
+    }
+  });
+
+  test("an override settles it, and nobody is named", () => {
+    const { backend, excluded } = found(instances([7, 9, 8]), {}, override({ balance: "first" }));
+    expect([backend.balance, excluded]).toEqual(["first", []]);
+  });
+
+  test("settings that have a field or a setting of their own are no options of the backend", () => {
+    const { backend } = found(
+      one("haproxy.balance=uri", "haproxy.panic=serve", "haproxy.admit=at-once", "haproxy.listen=8081", "haproxy.check=http"),
+    );
+    expect(backend).toMatchObject({ balance: "uri", consistent: true, picks: true, options: { check: "http" } });
+    expect(Object.keys(backend.options)).toEqual(["check"]);
+  });
+});

@@ -1,0 +1,118 @@
+import type { CatalogService, Override } from "../catalog/types.ts";
+import type { RouteOptions } from "../settings/options/table.ts";
+import type { Settings } from "../settings/schema.ts";
+import { type Carrying, ClaimGroups } from "./claim-groups.ts";
+import { saysFabio } from "./exposure.ts";
+import { onTheWay, placeKeys, wantedRoutes } from "./own-claims.ts";
+import { shown } from "./shown.ts";
+import type { Speaker } from "./speakers.ts";
+import type { Claim, Exclusion } from "./types.ts";
+import type { ServiceVoices } from "./voices.ts";
+import { only, type Wishes } from "./wishes.ts";
+
+/** Options that keep requests out: they hold by whatever name a service is reached. */
+const guards: ReadonlySet<string> = new Set(["auth", "allow", "deny"]);
+/** Options that hold on Fabio's routes too where their tags say nothing else; none of them is about one path or host. */
+const overall: ReadonlySet<string> = new Set([
+  ...guards,
+  "rate",
+  "https-redirect",
+  "hsts",
+  "cors.origin",
+  "cors.methods",
+  "cors.headers",
+  "cors.credentials",
+  "cors.max-age",
+]);
+/** A host name as a request may carry it; `_` is not in DNS's rules but in people's names. */
+const hostName = /^[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*$/;
+/** RFC 1035, 2.3.4 */
+const longestHost = 253;
+
+export interface ServiceRoutes {
+  readonly claims: readonly Claim[];
+  readonly excluded: readonly Exclusion[];
+}
+
+/**
+ * Whether a service has a name of its own below the domain: not where Fabio's tags alone say how it is reached, for who
+ * comes from Fabio gets the same routes and no more.
+ */
+export function hasDomain(
+  { key, instances, spoke = [] }: Pick<CatalogService, "key" | "instances" | "spoke">,
+  speakers: readonly Speaker[],
+  settings: Pick<Settings["services"], "expose" | "fabioPrefix" | "options">,
+  override: Override | undefined,
+): boolean {
+  if (settings.expose === "all" || speakers.some(({ words }) => words.speaks)) return true;
+  const document = Object.hasOwn(settings.options, key.name) ? settings.options[key.name] : undefined;
+  if ([document, override].some((one) => one !== undefined && saysWhere(one))) return true;
+  return ![...instances, ...spoke].some((one) => saysFabio(one, settings.fabioPrefix));
+}
+
+function saysWhere({ options, routes = {} }: Pick<Override, "options" | "routes">): boolean {
+  const { enable, host, path } = options;
+  return enable === true || host !== undefined || path !== undefined || Object.keys(routes).length > 0;
+}
+
+/** The claims of a service's own words, of the settings and of an override; those of Fabio's tags are given. */
+export function serviceClaims(
+  service: string,
+  speakers: readonly Speaker[],
+  voices: ServiceVoices,
+  domain: string | undefined,
+  ports: readonly number[],
+  fabio: readonly Claim[],
+  carrying: Carrying,
+): ServiceRoutes {
+  const excluded: Exclusion[] = [];
+  const guarded = fabio.map((claim) => ({ ...claim, options: withOverall(claim.options, voices.base) }));
+  const host = domain === undefined ? undefined : domainHost(service, domain, excluded);
+  const open = host === undefined ? undefined : openHost(host, speakers, voices, guarded);
+  if (open?.reason !== undefined) excluded.push({ service, code: "option-unusable", reason: open.reason });
+  const groups = new ClaimGroups();
+  // With nobody left who speaks, what settings and override say still holds.
+  for (const speaker of speakers.length > 0 ? speakers : [undefined]) {
+    const entrances = { service, ...(open?.host !== undefined && { domain: open.host }), ports };
+    for (const wanted of wantedRoutes(voices.of(speaker), entrances)) groups.add(wanted, speaker);
+  }
+  return { claims: [...groups.claims(carrying), ...guarded], excluded };
+}
+
+/** `<service>.<domain>`, where that can be a host's name. Asked before letters are made small: some become ASCII only then (U+212A). */
+function domainHost(service: string, domain: string, excluded: Exclusion[]): string | undefined {
+  const written = `${service}.${domain}`;
+  if (written.length <= longestHost && hostName.test(written)) return written.toLowerCase();
+  const reason = "its name cannot stand in a host name, so no request reaches it by host; rename the service";
+  excluded.push({ service, code: "host-unusable", reason });
+  return undefined;
+}
+
+/**
+ * The name below the domain, unless it would be a way around a guard: where a tag of Fabio's or a named route guards its
+ * own place, and nothing says how the service is to be reached at large.
+ */
+function openHost(host: string, speakers: readonly Speaker[], voices: ServiceVoices, fabio: readonly Claim[]) {
+  const { options } = voices.base;
+  const atLarge = [...guards, ...placeKeys].some((key) => options[key as keyof RouteOptions] !== undefined);
+  if (atLarge) return { host };
+  const isGuarded = (way: RouteOptions) => [...guards].some((key) => way[key as keyof RouteOptions] !== undefined);
+  const named = speakers.flatMap((speaker) => [...voices.of(speaker).routes.values()]);
+  const guard =
+    fabio.find((claim) => isGuarded(claim.options))?.origin.text ??
+    Object.values(named.find((wishes) => isGuarded(wishes.options))?.said ?? {})[0]?.text;
+  if (guard === undefined) return { host };
+  const reason = `the host ${host} would be a way around ${shown(guard)}, so it leads nowhere; say by haproxy.host where the service is to be reached at large, or guard it by haproxy.auth, haproxy.allow or haproxy.deny`;
+  return { reason };
+}
+
+/** Fabio's own options go before the tags beside them, and the operator's before both. */
+function withOverall(options: RouteOptions, base: Wishes): RouteOptions {
+  const { options: rest, said } = only(base, overall);
+  if (Object.keys(rest).length === 0) return options;
+  const overriding = only(
+    { options: rest, said },
+    new Set(Object.entries(said).flatMap(([key, { kind }]) => (kind === "override" ? [key] : []))),
+  );
+  return onTheWay({ ...rest, ...options, ...overriding.options });
+}

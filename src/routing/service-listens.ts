@@ -1,0 +1,59 @@
+import { hostPattern } from "./patterns.ts";
+import { shown } from "./shown.ts";
+import { registeredAt, type Speaker } from "./speakers.ts";
+import type { Exclusion, ListenClaim } from "./types.ts";
+import type { ServiceVoices } from "./voices.ts";
+import type { Wishes } from "./wishes.ts";
+
+/** What means nothing where bytes are passed on as they are. */
+const ofHttp =
+  /^(path|method|header|strip|prepend|rewrite|host-header|redirect|https-redirect|hsts|auth|rate|cors\..+|canary\..+|sticky|compression|(request|response)-header\..+|error-page)$/;
+
+/** The ports a service has opened by `listen`, with `host` as the names TLS clients ask for in mode tcp. */
+export function serviceListens(
+  service: string,
+  mode: "http" | "tcp",
+  ports: readonly number[],
+  speakers: readonly Speaker[],
+  voices: ServiceVoices,
+  asks: Wishes,
+  backend: string,
+): { readonly listens: readonly ListenClaim[]; readonly excluded: readonly Exclusion[] } {
+  const said = asks.said.listen;
+  const since = Math.min(Number.MAX_SAFE_INTEGER, ...speakers.map(({ instance }) => registeredAt(instance)));
+  const { options } = voices.base;
+  const claim = (port: number, sni: string): ListenClaim => ({
+    port,
+    mode,
+    sni,
+    backend,
+    priority: options.priority ?? 0,
+    since,
+    ...(options.allow !== undefined && { allow: options.allow }),
+    ...(options.deny !== undefined && { deny: options.deny }),
+    origin: { service, ...(said ?? { kind: "tag", text: `listen ${port}` }) },
+  });
+  if (mode === "http") return { listens: ports.map((port) => claim(port, "")), excluded: [] };
+  const excluded: Exclusion[] = [];
+  const names = new Set<string>();
+  for (const speaker of speakers.length > 0 ? speakers : [undefined]) {
+    for (const written of voices.of(speaker).base.options.host ?? []) names.add(hostPattern(written).host);
+  }
+  for (const { instance, words } of speakers) {
+    const of = { service, instance: `${instance.node}/${instance.id}`, code: "option-unusable" as const };
+    for (const [key, where] of Object.entries(words.base.said)) {
+      if (!ofHttp.test(key)) continue;
+      const reason = `${where.kind} ${shown(where.text)} means nothing with mode=tcp; leave it out`;
+      excluded.push({ ...of, reason });
+    }
+    if (words.routes.size > 0) {
+      excluded.push({ ...of, reason: "named routes mean nothing with mode=tcp; leave them out" });
+    }
+  }
+  if (ports.length === 0) {
+    const reason = "with mode=tcp it is reached by a port of its own alone; register haproxy.listen=<port>";
+    excluded.push({ service, code: "option-unusable", reason });
+  }
+  const wanted = names.size === 0 ? [""] : [...names].sort();
+  return { listens: ports.flatMap((port) => wanted.map((sni) => claim(port, sni))), excluded };
+}
