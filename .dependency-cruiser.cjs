@@ -21,6 +21,8 @@ const pureFolders = ["guard", "routing", "haproxy/config", "haproxy/plan"];
 const pureContracts = [settings, options, support, serviceKey, typesOf("catalog"), ...pureFolders.map(typesOf)];
 /** What the reconciler tells about itself; the admin API passes it on. */
 const reconcilerTold = "^src/reconciler/(status|events)[.]ts$";
+/** What `why` answers; the admin API passes it on. */
+const explained = "^src/routing/explain-(request|service)[.]ts$";
 /** How a snapshot is written down. The store keeps it. */
 const snapshotFile = "^src/catalog/snapshot-file[.]ts$";
 const haproxyTypes = ["haproxy/config", "haproxy/plan", "haproxy/runtime", "haproxy/process"].map(typesOf);
@@ -60,6 +62,7 @@ const layers = {
     settings,
     ports,
     reconcilerTold,
+    explained,
     ...["catalog", "certificates", "guard", "routing", "render", "store"].map(typesOf),
     ...haproxyTypes,
   ],

@@ -23,6 +23,7 @@ const nothing: LoadBalancer = {
   listeners: [],
   maps: { clients: [], shares: [], conditions: [], rewrites: [], hosts: [], routes: [], listeners: [] },
   excluded: [],
+  registers: [],
 };
 
 /** How long Consul and HAProxy have to answer; without them the answer is what is known here. */

@@ -6,8 +6,10 @@ import { ManagedProcess } from "./haproxy/process/managed-process.ts";
 import { checkBinary } from "./haproxy/process/validate.ts";
 import { RuntimeClient } from "./haproxy/runtime/client.ts";
 import { firstInputs, type InputSources, readTemplate, watchInputs } from "./operator-inputs.ts";
+import { openRegistration } from "./operator-registration.ts";
 import { operatorStatus } from "./operator-status.ts";
 import { certificatesStatus, openTls } from "./operator-tls.ts";
+import { answerWhy } from "./operator-why.ts";
 import type { ReconcilerParts } from "./reconciler/beginning.ts";
 import { EventLog } from "./reconciler/events.ts";
 import type { StorePort, TemplateSource } from "./reconciler/ports.ts";
@@ -23,7 +25,7 @@ import { probeTcp } from "./support/tcp-probe.ts";
 import { version } from "./version.ts";
 
 /** What the reconciler sees the world through. */
-export type OperatorPorts = Omit<ReconcilerParts, "events" | "sections" | "runtimeSocket" | "onInputs">;
+export type OperatorPorts = Omit<ReconcilerParts, "events" | "sections" | "runtimeSocket" | "onInputs" | "onRegisters">;
 
 export interface OperatorOptions extends InputSources {
   readonly logger: LeveledLogger;
@@ -109,6 +111,7 @@ export async function runOperator(options: OperatorOptions, signal: AbortSignal)
       probe: { probe: probeTcp },
       clock,
     };
+    const registered = openRegistration(settings, clock, logger);
     const reconciler = new Reconciler(
       {
         ...(options.wrap?.(ports) ?? ports),
@@ -119,6 +122,7 @@ export async function runOperator(options: OperatorOptions, signal: AbortSignal)
           logger.setLevel(inputs.settings.log.level);
           catalog.setServices(inputs.settings.services);
         },
+        onRegisters: (names) => registered?.want(names),
       },
       { ...first, ...known.beginning, certificates: tls.kept },
     );
@@ -127,6 +131,7 @@ export async function runOperator(options: OperatorOptions, signal: AbortSignal)
       status: () => operatorStatus(reconciler.status(), catalog.status(), certificatesStatus(tls), events, startedAt),
       resync: () => reconciler.resync(),
       release: (target) => reconciler.release(target),
+      why: (query) => answerWhy(query, { reconciler, catalog, runtime, clock }),
     });
     const closeWatch = await watchInputs(options, today, reconciler, clock);
     tls.follow((material) => {
@@ -142,7 +147,7 @@ export async function runOperator(options: OperatorOptions, signal: AbortSignal)
       },
       `sluice runs: state in ${store.paths.directory}, HAProxy ${binary.text}, Consul at ${settings.consul.address}`,
     );
-    const running = [catalog.run(life.signal), reconciler.run(life.signal)];
+    const running = [catalog.run(life.signal), reconciler.run(life.signal), registered?.run(life.signal)];
     await aborted(signal);
     const deadline = clock.now() + lastWriteMs;
     while (reconciler.committer.lagMs() !== undefined && clock.now() < deadline) await clock.sleep(10);
@@ -152,8 +157,10 @@ export async function runOperator(options: OperatorOptions, signal: AbortSignal)
     await Promise.all(running);
     await closeAdmin();
     runtime.close();
-    if (reconciler.trial.inForce.settings.haproxy.onStop === "stop") await haproxy.stop();
-    else haproxy.release();
+    if (reconciler.trial.inForce.settings.haproxy.onStop === "stop") {
+      await registered?.release();
+      await haproxy.stop();
+    } else haproxy.release();
     logger.info({}, "sluice has stopped");
   } finally {
     life.abort();

@@ -98,7 +98,8 @@ function faults(maps: Maps, loaded: ReadonlySet<string>, before = loaded): reado
       [set, conditions],
     ] as const) {
       for (const [at, [, to = ""]] of [...id.matchAll(/\(([a-z]+)\.[0-9]+\)/g)].entries()) {
-        if (before.has(to) && !there.has(`${id}/${at}`)) found.push(`${key} lacks row ${at} of ${id}`);
+        if (loaded.has(to) && before.has(to) && !there.has(`${id}/${at}`))
+          found.push(`${key} lacks row ${at} of ${id}`);
       }
     }
   };

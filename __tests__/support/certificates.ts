@@ -1,5 +1,6 @@
 import { execFile } from "node:child_process";
 import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { Agent, request } from "node:https";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { connect, type TLSSocket } from "node:tls";
@@ -95,5 +96,37 @@ export function shownTo(port: number, name: string | undefined, alpn: readonly s
     );
     socket.on("timeout", () => socket.destroy(new Error("no handshake within 5 s")));
     socket.on("error", reject);
+  });
+}
+
+/** One HTTPS request, whoever signed the certificate. Rejects when there is no answer within 5 s. */
+export function askTls(
+  port: number,
+  question: { readonly host: string; readonly path?: string; readonly auth?: string },
+): Promise<{ readonly status: number; readonly body: string }> {
+  return new Promise((resolve, reject) => {
+    const outgoing = request(
+      {
+        host: "127.0.0.1",
+        port,
+        path: question.path ?? "/",
+        servername: question.host,
+        headers: { host: question.host },
+        ...(question.auth !== undefined && { auth: question.auth }),
+        agent: new Agent({ keepAlive: false, rejectUnauthorized: false, maxCachedSessions: 0 }),
+        timeout: 5_000,
+      },
+      (incoming) => {
+        let body = "";
+        incoming.setEncoding("utf8").on("data", (chunk: string) => {
+          body += chunk;
+        });
+        incoming.on("end", () => resolve({ status: incoming.statusCode ?? 0, body }));
+        incoming.on("error", reject);
+      },
+    );
+    outgoing.on("timeout", () => outgoing.destroy(new Error("no answer within 5 s")));
+    outgoing.on("error", reject);
+    outgoing.end();
   });
 }

@@ -2,9 +2,9 @@ import { structureOf } from "../../src/haproxy/config/global-lines.ts";
 import { parseConfig } from "../../src/haproxy/config/parse.ts";
 import { serverLines } from "../../src/haproxy/config/servers.ts";
 import { backendOf, mapEntries } from "../../src/haproxy/plan/maps.ts";
-import { isMapOperation } from "../../src/haproxy/plan/operations.ts";
+import { isBackendOperation, isMapOperation } from "../../src/haproxy/plan/operations.ts";
 import { isPool, poolNames } from "../../src/haproxy/plan/pools.ts";
-import type { RuntimeOperation } from "../../src/haproxy/plan/types.ts";
+import type { BackendOperation, RuntimeOperation } from "../../src/haproxy/plan/types.ts";
 import type { Capabilities, MapEntry, ObservedServer, WorkerInfo } from "../../src/haproxy/runtime/types.ts";
 import type {
   DeleteResult,
@@ -33,7 +33,11 @@ interface FakeServer {
 interface Worker {
   readonly pid: number;
   readonly structure: string | undefined;
-  readonly backends: ReadonlyMap<string, Map<string, FakeServer>>;
+  readonly backends: Map<string, Map<string, FakeServer>>;
+  /** No request is sent to them. */
+  readonly unpublished: Set<string>;
+  /** Names of `defaults` sections. */
+  readonly defaults: ReadonlySet<string>;
   readonly maps: Map<string, readonly MapEntry[]>;
 }
 
@@ -59,6 +63,10 @@ export class FakeHaproxy implements RuntimePort, ProcessPort {
   failCheck = false;
   /** Whether `haproxy -c` does not say which line it is that it refuses. */
   pointless = false;
+  /** Whether it is one that makes backends at run time. */
+  dynamicBackends = false;
+  /** Backends, unpublished and empty, that it will not delete. */
+  readonly undeletableBackends = new Set<string>();
   failPreflight = false;
   failReload = false;
   failStart = false;
@@ -230,7 +238,8 @@ export class FakeHaproxy implements RuntimePort, ProcessPort {
 
   capabilities(): Capabilities | undefined {
     if (!this.everConnected) return undefined;
-    return { versionText, version: [2, 6, 12], wait: false, dynamicBackends: false, needsPoolKeywords: true };
+    const { dynamicBackends } = this;
+    return { versionText, version: [2, 6, 12], wait: false, dynamicBackends, needsPoolKeywords: true };
   }
 
   async apply(operations: readonly RuntimeOperation[]): Promise<readonly OperationResult[]> {
@@ -242,7 +251,9 @@ export class FakeHaproxy implements RuntimePort, ProcessPort {
         this.takeRefusal(operation.kind) ??
         execute(worker, operation, this.firstCheck) ??
         this.breakOff(worker, operation);
-      if (isMapOperation(operation)) this.check("process", worker.maps, new Set(worker.backends.keys()));
+      if (isMapOperation(operation) || isBackendOperation(operation)) {
+        this.check("process", worker.maps, published(worker));
+      }
       return answer === undefined ? { ok: true } : { ok: false, command: summary(operation), answer };
     });
   }
@@ -261,6 +272,21 @@ export class FakeHaproxy implements RuntimePort, ProcessPort {
       return { kind: "busy" };
     }
     servers.delete(server);
+    return { kind: "deleted" };
+  }
+
+  async deleteBackend(backend: string): Promise<DeleteResult> {
+    this.journal.push(`delete backend ${backend}`);
+    const worker = this.answering();
+    const servers = worker.backends.get(backend);
+    if (servers === undefined) return { kind: "refused", answer: "Failed. No such backend." };
+    if (!worker.unpublished.has(backend)) {
+      return { kind: "refused", answer: "Backend must be unpublished prior to its deletion." };
+    }
+    if (servers.size > 0) return { kind: "refused", answer: "Only a backend without server can be deleted." };
+    if (this.undeletableBackends.has(backend)) return { kind: "refused", answer: "This proxy cannot be removed." };
+    worker.backends.delete(backend);
+    worker.unpublished.delete(backend);
     return { kind: "deleted" };
   }
 
@@ -382,7 +408,9 @@ export class FakeHaproxy implements RuntimePort, ProcessPort {
     }
     this.nextPid += 1;
     this.check("loaded", maps, new Set(backends.keys()));
-    return { pid: this.nextPid, structure: structureOf(config), backends, maps };
+    const named = config.sections.flatMap(({ kind, name }) => (kind === "defaults" ? (name ?? []) : []));
+    const structure = structureOf(config);
+    return { pid: this.nextPid, structure, backends, maps, unpublished: new Set(), defaults: new Set(named) };
   }
 
   /** Whether the files in the store would do for a process that is started on them now. */
@@ -430,6 +458,7 @@ export class FakeHaproxy implements RuntimePort, ProcessPort {
 /** @returns HAProxy's refusal; undefined when it is done */
 function execute(worker: Worker, operation: RuntimeOperation, check: FakeServer["check"]): string | undefined {
   if (isMapOperation(operation)) return executeMap(worker.maps, operation);
+  if (isBackendOperation(operation)) return executeBackend(worker, operation);
   const servers = worker.backends.get(operation.backend);
   if (servers === undefined) return "No such backend.";
   const found = servers.get(operation.server);
@@ -446,6 +475,28 @@ function execute(worker: Worker, operation: RuntimeOperation, check: FakeServer[
   } else if (operation.kind === "retire-server") found.maintenance = true;
   else if (operation.kind === "set-weight") found.weight = operation.weight;
   else Object.assign(found, { maintenance: operation.state === "maint", drain: false });
+  return undefined;
+}
+
+/** Backends that requests can be sent to. */
+function published({ backends, unpublished }: Worker): ReadonlySet<string> {
+  return new Set([...backends.keys()].filter((name) => !unpublished.has(name)));
+}
+
+function executeBackend({ backends, unpublished, defaults }: Worker, operation: BackendOperation): string | undefined {
+  const { backend } = operation;
+  if (operation.kind === "add-backend") {
+    if (backends.has(backend)) {
+      return `Error during backend creation : name is already used by other proxy 'backend ${backend}'.`;
+    }
+    if (!defaults.has(operation.defaults)) return `Cannot find default proxy '${operation.defaults}'.`;
+    backends.set(backend, new Map());
+    unpublished.add(backend);
+    return undefined;
+  }
+  if (!backends.has(backend)) return "No such backend.";
+  if (operation.kind === "publish-backend") unpublished.delete(backend);
+  else unpublished.add(backend);
   return undefined;
 }
 
@@ -484,6 +535,10 @@ function summary(operation: RuntimeOperation): string {
       const file = operation.file.slice(operation.file.lastIndexOf("/") + 1);
       return `map ${file} ${mapEditText(operation)}`;
     }
+    case "add-backend":
+    case "publish-backend":
+    case "unpublish-backend":
+      return `${operation.kind.replace("-backend", "")} ${operation.backend}`;
     case "add-server":
       return `add ${operation.backend}/${operation.server} weight ${operation.weight}`;
     case "revive-server":

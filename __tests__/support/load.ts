@@ -1,4 +1,5 @@
-import { Agent, request } from "node:http";
+import { Agent, request as plainRequest } from "node:http";
+import { Agent as TlsAgent, request as tlsRequest } from "node:https";
 
 export interface LoadOptions {
   readonly port: number;
@@ -9,6 +10,8 @@ export interface LoadOptions {
   readonly path?: string;
   /** Default: GET. */
   readonly method?: string;
+  /** The name asked for by TLS, whoever signed the certificate; a connection of its own is a handshake of its own. Default: no TLS. */
+  readonly tls?: string;
   /** A pause of each client between an answer and its next request, ms. */
   readonly pauseMs?: number;
 }
@@ -44,6 +47,7 @@ export function startLoad(options: LoadOptions): Load {
   let slowestMs = 0;
   let stopped = false;
 
+  const request = options.tls === undefined ? plainRequest : tlsRequest;
   const ask = (agent: Agent | false, client: string) =>
     new Promise<void>((resolve) => {
       const at = performance.now();
@@ -63,6 +67,7 @@ export function startLoad(options: LoadOptions): Load {
           path: options.path ?? "/",
           method: options.method ?? "GET",
           ...(options.headers !== undefined && { headers: options.headers }),
+          ...(options.tls !== undefined && { servername: options.tls, rejectUnauthorized: false }),
           agent,
           timeout: timeoutMs,
         },
@@ -94,7 +99,8 @@ export function startLoad(options: LoadOptions): Load {
     options.pauseMs === undefined ? undefined : new Promise<void>((resolve) => setTimeout(resolve, options.pauseMs));
   const clients = [...Array(options.keepAlive + options.oneShot).keys()].map(async (index) => {
     const keeps = index < options.keepAlive;
-    const agent = keeps ? new Agent({ keepAlive: true, maxSockets: 1 }) : false;
+    const kept = { keepAlive: true, maxSockets: 1 };
+    const agent = keeps && (options.tls === undefined ? new Agent(kept) : new TlsAgent(kept));
     while (!stopped) {
       await ask(agent, keeps ? "keep-alive" : "one-shot");
       await pause();

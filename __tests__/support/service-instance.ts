@@ -9,7 +9,7 @@ export interface ServiceInstanceOptions {
   /** Default: `http`. `h2c` is HTTP/2 without TLS; `https` and `h2` need a certificate. */
   readonly protocol?: "http" | "https" | "h2" | "h2c";
   /** PEM. */
-  readonly certificate?: { readonly cert: string; readonly key: string };
+  readonly certificate?: { readonly certificate: string; readonly key: string };
   /** Whether each connection begins with a header of the PROXY protocol. */
   readonly proxyProtocol?: boolean;
   /** Default: a free one. */
@@ -92,7 +92,7 @@ export async function startServiceInstance(
   };
   const server = serverOf(protocol, certificate).on("request", answer);
   server.on("upgrade", (_request, socket: Socket) => {
-    socket.write("HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n");
+    socket.write("HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: tests\r\n\r\n");
   });
   const listening = proxyProtocol ? behindProxyHeader(server, proxyHeaders) : server;
   listening.on("connection", (socket: Socket) => {
@@ -121,15 +121,16 @@ function serverOf(
   protocol: NonNullable<ServiceInstanceOptions["protocol"]>,
   certificate: ServiceInstanceOptions["certificate"],
 ): Server {
+  const credentials = { cert: certificate?.certificate, key: certificate?.key };
   switch (protocol) {
     case "http":
       return createServer({ keepAliveTimeout: 60_000 });
     case "h2c":
       return createH2cServer();
     case "https":
-      return createHttpsServer({ ...certificate });
+      return createHttpsServer(credentials);
     case "h2":
-      return createSecureServer({ ...certificate });
+      return createSecureServer(credentials);
   }
 }
 

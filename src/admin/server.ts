@@ -5,6 +5,7 @@ import type { CertificateStatus } from "../certificates/types.ts";
 import type { SluiceEvent } from "../reconciler/events.ts";
 import type { ReconcilerStatus } from "../reconciler/status.ts";
 import { SluiceError } from "../support/errors.ts";
+import { serveWhy, type WhyAnswer, type WhyQuery } from "./why.ts";
 
 /** What `GET /v1/status` answers. */
 export interface OperatorStatus {
@@ -38,6 +39,8 @@ export interface CatalogSummary {
 export interface AdminActions {
   readonly status: () => OperatorStatus;
   readonly resync: () => void;
+  /** Explains where a request goes, or why a service gets none. */
+  readonly why: (query: WhyQuery) => Promise<WhyAnswer>;
   /**
    * Lets holds go.
    *
@@ -58,6 +61,7 @@ const releaseBody = z.strictObject({ service: z.string().min(1), instance: z.str
 export async function serveAdmin(socketPath: string, actions: AdminActions): Promise<() => Promise<void>> {
   const server = fastify({ logger: false, bodyLimit: 64 * 1024, forceCloseConnections: true, requestTimeout: 10_000 });
   server.get("/v1/status", () => actions.status());
+  serveWhy(server, (query) => actions.why(query));
   server.post("/v1/resync", async (_request, reply) => {
     actions.resync();
     await reply.code(202).send({ accepted: true });

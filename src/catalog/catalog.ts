@@ -208,7 +208,7 @@ export class ConsulCatalog {
     // What was answered is read another way from here on.
     if (services.fabioPrefix !== before.fabioPrefix) this.lists.renew();
     if (services.zoneMeta !== before.zoneMeta) for (const { watch } of this.watched.entries()) watch.renew();
-    this.select(this.options.clock.now());
+    this.select(this.options.clock.now(), true);
   }
 
   status(): CatalogStatus {

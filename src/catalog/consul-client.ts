@@ -247,7 +247,8 @@ export function pathSegment(name: string): string {
   return name.split("/").some((part) => part === "." || part === "..") ? encoded.replaceAll(".", "%2E") : encoded;
 }
 
-function tlsOptions(tls: Settings["consul"]["tls"]) {
+/** What a connection over TLS is made with. Throws ERR_SETTINGS_UNREADABLE where a file cannot be read. */
+export function tlsOptions(tls: Settings["consul"]["tls"]) {
   const { ca, cert, key, serverName } = tls;
   return {
     ...(ca === undefined ? {} : { ca: readPem("ca", ca) }),

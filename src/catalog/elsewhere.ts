@@ -82,9 +82,11 @@ export class Elsewhere {
         watches.delete(name);
         this.changed(name);
       }
-      if (watches.size === 0) this.datacenters.delete(datacenter);
     }
     let beyond = this.giveBack(this.count() - most);
+    for (const [datacenter, { watches }] of this.datacenters) {
+      if (watches.size === 0) this.datacenters.delete(datacenter);
+    }
     for (const [name, datacenters] of wanted) {
       for (const datacenter of datacenters) {
         if (this.datacenters.get(datacenter)?.watches.has(name)) continue;

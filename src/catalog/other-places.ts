@@ -84,10 +84,11 @@ export class OtherPlaces {
 
   /** Names to be watched although the lists do not have them: they may be served from elsewhere. */
   *kept(wanted: Wanted): Iterable<string> {
-    for (const name of this.followed.keys()) if (this.elsewhere.mayServe(name)) yield name;
-    for (const name of this.remembered) if (this.failover(name, wanted).length > 0) yield name;
+    const wants = (name: string) => this.failover(name, wanted).length > 0;
+    for (const name of this.followed.keys()) if (this.elsewhere.mayServe(name) && wants(name)) yield name;
+    for (const name of this.remembered) if (wants(name)) yield name;
     for (const [name, { options }] of wanted.overrides ?? []) {
-      if (options.enable === true && this.failover(name, wanted).length > 0) yield name;
+      if (options.enable === true && wants(name)) yield name;
     }
   }
 

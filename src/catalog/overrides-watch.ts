@@ -34,6 +34,7 @@ export class OverridesWatch {
   private path: string | undefined;
   private query: BlockingQuery<Overrides> | undefined;
   private life = new AbortController();
+  private began = false;
   private failed = false;
   /** What was read under another path, until the present one has answered. */
   private before: Overrides | undefined;
@@ -49,7 +50,8 @@ export class OverridesWatch {
    */
   follow(path: string | undefined): Promise<void> | undefined {
     if (path === this.path) return undefined;
-    this.before = this.value();
+    this.before = this.began ? this.value() : undefined;
+    this.began = true;
     this.path = path;
     this.failed = false;
     this.life.abort();

@@ -10,6 +10,7 @@ import { addSettingsCommand } from "./settings.ts";
 import { addStatusCommand } from "./status.ts";
 import { type Outcome, processTerminal, type Terminal } from "./terminal.ts";
 import { addValidateCommand } from "./validate.ts";
+import { addWhyCommand } from "./why.ts";
 
 /**
  * Runs one command line.
@@ -32,6 +33,7 @@ export async function main(argv: readonly string[], terminal: Terminal = process
     addStatusCommand,
     addResyncCommand,
     addReleaseCommand,
+    addWhyCommand,
     addSettingsCommand,
     addMigrateCommand,
   ]) {

@@ -4,9 +4,10 @@ import { advance } from "../haproxy/plan/advance.ts";
 import { mapAfter } from "../haproxy/plan/map-steps.ts";
 import { isOrdered } from "../haproxy/plan/map-use.ts";
 import { inOrderOf, sameEntries } from "../haproxy/plan/maps.ts";
-import { isMapOperation, isServerOperation } from "../haproxy/plan/operations.ts";
+import { isBackendOperation, isMapOperation, isServerOperation } from "../haproxy/plan/operations.ts";
 import { poolSection, serverLineOf } from "../haproxy/plan/pools.ts";
 import type {
+  BackendOperation,
   Desired,
   LeavingServer,
   ObservedBackends,
@@ -110,11 +111,18 @@ interface Seen {
 }
 
 function note(state: RunningState, operation: RuntimeOperation, seen: Seen, clock: Clock): void {
+  if (isBackendOperation(operation)) noteBackend(state, operation, seen);
   if (!isServerOperation(operation)) return;
   const path: ServerPath = `${operation.backend}/${operation.server}`;
   state.touched.add(operation.backend);
   if (operation.kind === "revive-server") state.leaving.delete(path);
   if (operation.kind === "retire-server") state.leaving.set(path, leavingServer(operation, seen, clock));
+}
+
+function noteBackend(state: RunningState, { kind, backend }: BackendOperation, { running }: Seen): void {
+  if (kind === "publish-backend") state.leavingBackends.delete(backend);
+  if (kind !== "unpublish-backend") return;
+  state.leavingBackends.set(backend, { backend, defaults: poolSection(running.config, backend)?.from });
 }
 
 function leavingServer(

@@ -28,6 +28,7 @@ export type EventType =
   | "operation-refused"
   | "drift"
   | "server-deleted"
+  | "backend-deleted"
   | "server-admitted"
   | "server-doubted"
   | "held"

@@ -3,7 +3,7 @@ import type { ServerPath } from "../haproxy/plan/types.ts";
 import type { Clock } from "../support/clock.ts";
 import type { Mutex } from "../support/mutex.ts";
 import type { EventLog } from "./events.ts";
-import type { RuntimePort } from "./ports.ts";
+import type { DeleteResult, RuntimePort } from "./ports.ts";
 import type { RunningState } from "./running.ts";
 
 /** First and longest wait between two tries to delete a leaving server. */
@@ -32,7 +32,7 @@ export interface LeavingParts {
 }
 
 /**
- * Deletes servers that were put in maintenance, once they carry nothing, or at `drainTimeout` after their sessions were
+ * Deletes backends that were unpublished, once they are empty, and servers that were put in maintenance, once they carry nothing, or at `drainTimeout` after their sessions were
  * shut (management guide 9.3, `del server`, `shutdown sessions server`). Nothing waits for it.
  */
 export class LeavingServers {
@@ -42,6 +42,8 @@ export class LeavingServers {
   private readonly begun = new Map<ServerPath, { readonly since: number; readonly at: number }>();
   /** What HAProxy answered where it will not delete a server, to say so and to wonder once. */
   private readonly refusals = new Map<ServerPath, string>();
+  /** Backends that HAProxy will not delete. */
+  private readonly kept = new Set<string>();
   private readonly parts: LeavingParts;
   private readonly signal: AbortSignal;
 
@@ -78,12 +80,45 @@ export class LeavingServers {
         await mutex.run(() => this.tryDelete(path));
       }
     }
+    await this.deleteBackends();
     for (const known of [this.refusals, this.begun]) {
       for (const path of known.keys()) if (!state.leaving.has(path)) known.delete(path);
     }
-    if (state.leaving.size === 0) return;
+    if (state.leaving.size === 0 && [...state.leavingBackends.keys()].every((name) => this.kept.has(name))) return;
     this.waitMs = Math.min(longestWaitMs, this.waitMs * 2);
     this.schedule();
+  }
+
+  /** Those that have no server any more. */
+  private async deleteBackends(): Promise<void> {
+    const { state, runtime, mutex, events } = this.parts;
+    for (const name of this.kept) if (!state.leavingBackends.has(name)) this.kept.delete(name);
+    const filled = new Set([...state.leaving.values()].map(({ backend }) => backend));
+    for (const name of [...state.leavingBackends.keys()].sort()) {
+      if (this.signal.aborted || !state.up || !state.believed) return;
+      if (filled.has(name) || this.kept.has(name) || !state.leavingBackends.has(name)) continue;
+      try {
+        // Under the mutex, so that it does not come back meanwhile.
+        const result = await mutex.run(() => this.ifLeaving(name, () => runtime.deleteBackend(name, this.signal)));
+        if (result.kind === "busy") continue;
+        if (result.kind === "refused") {
+          // Unpublished it does no harm; the next reload goes without it.
+          this.kept.add(name);
+          const message = `HAProxy will not delete backend ${name}: ${result.answer}`;
+          events.emit("operation-refused", "warn", message, { backend: name });
+          continue;
+        }
+        state.leavingBackends.delete(name);
+        events.emit("backend-deleted", "debug", `backend ${name} is deleted`, { backend: name });
+      } catch {
+        if (!this.signal.aborted) this.parts.onSurprise("deletion-failed");
+        return;
+      }
+    }
+  }
+
+  private async ifLeaving(name: string, remove: () => Promise<DeleteResult>): Promise<DeleteResult> {
+    return this.parts.state.leavingBackends.has(name) ? remove() : { kind: "busy" };
   }
 
   private async tryDelete(path: ServerPath): Promise<void> {

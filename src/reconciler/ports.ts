@@ -26,7 +26,7 @@ export type OperationResult =
   /** HAProxy refused, or gave an answer that is not on the list for this command: nothing may be assumed. */
   | { readonly ok: false; readonly command: string; readonly answer: string };
 
-/** A server that was put in maintenance and waits to be deleted. */
+/** What became of deleting a server that was put in maintenance, or a backend that was unpublished. */
 export type DeleteResult =
   | { readonly kind: "deleted" | "gone" | "busy" }
   | { readonly kind: "refused"; readonly answer: string };
@@ -39,6 +39,8 @@ export interface RuntimePort {
   apply(operations: readonly RuntimeOperation[], signal?: AbortSignal): Promise<readonly OperationResult[]>;
   /** `del server` on a server in maintenance; with `force`, its sessions are shut first. */
   deleteServer(backend: string, server: string, force: boolean): Promise<DeleteResult>;
+  /** `del backend` on one that was unpublished and has no server any more. */
+  deleteBackend(backend: string, signal?: AbortSignal): Promise<DeleteResult>;
   /** Reads back over a new connection: which worker answers, and its servers (of these backends, or of all). */
   observe(backends?: readonly string[], signal?: AbortSignal): Promise<Observation>;
   /** `show map`: undefined where the file is not loaded. */

@@ -249,6 +249,7 @@ export class Reconciler {
       wanted,
       capabilities,
       leaving: state.leaving,
+      leavingBackends: state.leavingBackends,
       ...(back !== undefined && { observed: back.servers }),
     });
     const applied = await applyPlan({ ...this.parts, state }, plan, wanted, back?.servers, this.signal);
@@ -277,7 +278,7 @@ export class Reconciler {
   private follow(plan: Plan, complete: boolean, observed: ObservedBackends | undefined): void {
     const { state, wish } = this;
     if (plan.operations.length > 0 || observed !== undefined) this.committer.touch();
-    if (state.leaving.size > 0) this.leaving?.wake();
+    if (state.leaving.size + state.leavingBackends.size > 0) this.leaving?.wake();
     if (complete) this.surprises.settled();
     else this.surprises.refused(this.signal);
     if (wish === undefined) return;
@@ -352,7 +353,8 @@ export class Reconciler {
         if (this.mustStartAnew()) this.structures.wantOnTrial(wish, notRunningReason);
         return;
       }
-      const plan = planChanges({ current: state.current, wanted: wish.desired, capabilities, leaving: state.leaving });
+      const { current, leaving, leavingBackends } = state;
+      const plan = planChanges({ current, wanted: wish.desired, capabilities, leaving, leavingBackends });
       if (plan.reload === undefined) this.acceptInputs();
       else this.structures.wantOnTrial(wish, plan.reload);
     } catch (thrown) {

@@ -1,6 +1,6 @@
 import type { Position } from "../haproxy/config/position.ts";
 import type { Config } from "../haproxy/config/types.ts";
-import type { LeavingServer, ServerPath } from "../haproxy/plan/types.ts";
+import type { LeavingBackend, LeavingServer, ServerPath } from "../haproxy/plan/types.ts";
 
 /** What the process runs, as far as is known. Replaced whole, never changed in place. */
 export interface Running {
@@ -42,6 +42,8 @@ export class RunningState {
       }
     | undefined;
   readonly leaving = new Map<ServerPath, LeavingServer>();
+  /** By name. Those of an operator's last life are not known: HAProxy refuses to add one of their name, and a reload settles it. */
+  readonly leavingBackends = new Map<string, LeavingBackend>();
   /** Backends that were changed since they were last verified. */
   readonly touched = new Set<string>();
 

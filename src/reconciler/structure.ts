@@ -181,6 +181,7 @@ async function follow(parts: LaneParts, running: Running, worker: WorkerInfo, si
     state.workerPid = worker.pid;
     state.doubt();
     state.touched.clear();
+    state.leavingBackends.clear();
     state.changes += 1;
     await runtime.reconnect(signal);
     // Only now: a process that ended meanwhile has to be noticed.

@@ -13,6 +13,7 @@ import { serviceAsks } from "./service-asks.ts";
 import { hasDomain, serviceClaims } from "./service-claims.ts";
 import { serviceListens } from "./service-listens.ts";
 import { type Layers, layersOf, speakersOf } from "./speakers.ts";
+import { isOfRequests } from "./tcp-mode.ts";
 import type { Backend, Claim, Exclusion, ListenClaim } from "./types.ts";
 import { carriedValues } from "./values.ts";
 import { ServiceVoices } from "./voices.ts";
@@ -20,8 +21,6 @@ import { layered, type Wishes, wishesOf } from "./wishes.ts";
 
 /** Algorithms that hash something of the request (configuration manual 4.2, `balance`). */
 const hashing = /^(source|uri|url_param|hdr|rdp-cookie|hash)\b/;
-/** Those that take what only HTTP has; a backend in mode tcp is balanced in turn instead (same place). */
-const hashingHttp = /^(uri|url_param|hdr)\b/;
 /** What is done with a service as a whole, and not what its backend is like; or has a field of its own. */
 const notOfBackend: ReadonlySet<string> = new Set([
   "enable",
@@ -33,9 +32,6 @@ const notOfBackend: ReadonlySet<string> = new Set([
   "address",
   "failover",
 ]);
-/** What a backend in mode tcp cannot do. */
-const httpOnly = /^(sticky|compression|(request|response)-header\..+|error-page)$/;
-
 export interface ServiceBackend {
   readonly backend: Backend;
   /**
@@ -160,10 +156,11 @@ function instanceOptionsOf({ below, above }: Layers, datacenter: string, setting
 
 function backendShape(asks: Wishes, settings: Settings["services"], mode: Backend["mode"]) {
   const asked = asks.options.balance ?? settings.balance;
-  const balance = mode === "tcp" && hashingHttp.test(asked) ? "roundrobin" : asked;
+  // HAProxy would balance in turn as well, and warn of it.
+  const balance = mode === "tcp" && isOfRequests("balance", { balance: asked }) ? "roundrobin" : asked;
   const options: Record<string, unknown> = {};
   for (const key of Object.keys(serviceOptions) as (keyof ServiceOptions)[]) {
-    if (notOfBackend.has(key) || (mode === "tcp" && httpOnly.test(key))) continue;
+    if (notOfBackend.has(key) || (mode === "tcp" && isOfRequests(key, {}))) continue;
     if (asks.options[key] !== undefined) options[key] = asks.options[key];
   }
   return {
@@ -171,8 +168,8 @@ function backendShape(asks: Wishes, settings: Settings["services"], mode: Backen
     balance,
     consistent: hashing.test(balance),
     options: options as ServiceOptions,
-    // Always where it can be: a route that comes to lead to some servers only shall cost no reload.
-    picks: mode === "http",
+    // Whether routes name servers is known when those of all services are put together.
+    picks: false,
   };
 }
 

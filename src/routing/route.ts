@@ -4,6 +4,7 @@ import type { Settings } from "../settings/schema.ts";
 import { createAssembler } from "./assemble.ts";
 import { type ServiceBackend, serviceBackend } from "./backend.ts";
 import { safeName, tcpName } from "./names.ts";
+import { withoutOwnRegistrations } from "./own-registrations.ts";
 import type { Admitted, LoadBalancer } from "./types.ts";
 
 const nobody: ReadonlySet<string> = new Set();
@@ -62,10 +63,14 @@ export function createRouter(): (
         domain: settings.http.domain,
       };
       const before = remembered.get(key);
+      const make = () => {
+        const others = withoutOwnRegistrations(service);
+        return others === undefined ? undefined : serviceBackend(others, settings, trustOf, override);
+      };
       const entry =
         before !== undefined && sameParts(before.madeOf, madeOf)
           ? before
-          : { madeOf, result: keepingEqual(before, madeOf, serviceBackend(service, settings, trustOf, override)) };
+          : { madeOf, result: keepingEqual(before, madeOf, make()) };
       next.set(key, entry);
       if (entry.result !== undefined) found.push(entry.result);
     }

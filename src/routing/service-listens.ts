@@ -1,13 +1,11 @@
+import type { OptionKey } from "../settings/options/table.ts";
 import { hostPattern } from "./patterns.ts";
 import { shown } from "./shown.ts";
 import { registeredAt, type Speaker } from "./speakers.ts";
+import { isOfRequests } from "./tcp-mode.ts";
 import type { Exclusion, ListenClaim } from "./types.ts";
 import type { ServiceVoices } from "./voices.ts";
-import type { Wishes } from "./wishes.ts";
-
-/** What means nothing where bytes are passed on as they are. */
-const ofHttp =
-  /^(path|method|header|strip|prepend|rewrite|host-header|redirect|https-redirect|hsts|auth|rate|cors\..+|canary\..+|sticky|compression|(request|response)-header\..+|error-page)$/;
+import type { Said, Wishes } from "./wishes.ts";
 
 /** The ports a service has opened by `listen`, with `host` as the names TLS clients ask for in mode tcp. */
 export function serviceListens(
@@ -41,8 +39,8 @@ export function serviceListens(
   }
   for (const { instance, words } of speakers) {
     const of = { service, instance: `${instance.node}/${instance.id}`, code: "option-unusable" as const };
-    for (const [key, where] of Object.entries(words.base.said)) {
-      if (!ofHttp.test(key)) continue;
+    for (const [key, where] of Object.entries(words.base.said) as [OptionKey, Said][]) {
+      if (!isOfRequests(key, words.base.options)) continue;
       const reason = `${where.kind} ${shown(where.text)} means nothing with mode=tcp; leave it out`;
       excluded.push({ ...of, reason });
     }

@@ -1,6 +1,7 @@
 import { z } from "zod";
 import { isLive } from "./compare.ts";
 import { settingAt, settingKeys } from "./keys.ts";
+import { tableRow, withTable } from "./marked-table.ts";
 import { type Settings, settingsSchema } from "./schema.ts";
 
 /** What a command line needs to register a setting. */
@@ -16,8 +17,7 @@ export interface SettingFlag {
 }
 
 const mask = "***";
-const begin = "<!-- settings: generated from the schema, do not edit -->";
-const end = "<!-- end of settings -->";
+const marks = ["<!-- settings: generated from the schema, do not edit -->", "<!-- end of settings -->"] as const;
 
 /** One flag for each setting but documents, which only the file can hold. A secret given as a flag shows in the list of processes; its description says so. */
 export function settingFlags(): readonly SettingFlag[] {
@@ -47,7 +47,7 @@ export function settingsTable(): string {
       isLive(path) ? "at once" : "restart",
       meaning,
     ];
-    return `| ${cells.map((cell) => cell.replaceAll("|", "\\|").replaceAll("<", "&lt;")).join(" | ")} |`;
+    return tableRow(cells);
   });
   return [
     "| Key | Environment | Default | A change applies | Meaning |",
@@ -56,12 +56,9 @@ export function settingsTable(): string {
   ].join("\n");
 }
 
-/** A document with the table between its two marks brought up to date; unchanged where it has no marks. */
+/** docs/settings.md with its table brought up to date; a document without its marks is left as it is. */
 export function withSettingsTable(document: string): string {
-  const from = document.indexOf(begin);
-  const to = document.indexOf(end, from);
-  if (from < 0 || to < 0) return document;
-  return `${document.slice(0, from + begin.length)}\n\n${settingsTable()}\n\n${document.slice(to)}`;
+  return withTable(document, marks, settingsTable());
 }
 
 /** The settings with each secret that is set replaced, for people and logs. */

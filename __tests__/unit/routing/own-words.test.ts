@@ -3,7 +3,8 @@ import { ownWords } from "../../../src/routing/own-words.ts";
 import { metaKeyOf, type OptionKey, optionTable } from "../../../src/settings/options/table.ts";
 
 const words = (tags: readonly string[], meta: Readonly<Record<string, string>> = {}) => ownWords({ tags, meta });
-const options = (tags: readonly string[], meta: Readonly<Record<string, string>> = {}) => words(tags, meta).base.options;
+const options = (tags: readonly string[], meta: Readonly<Record<string, string>> = {}) =>
+  words(tags, meta).base.options;
 const keys = Object.keys(optionTable) as OptionKey[];
 
 describe("every option", () => {

@@ -52,7 +52,11 @@ describe("claims", () => {
   });
 
   test("each host with each path, and the name below the domain with all paths; all with the same options", () => {
-    const given = one("haproxy.host=a.example.com,B.example.com.:8080", "haproxy.path=/x,=/y,/z/", "haproxy.auth=staff");
+    const given = one(
+      "haproxy.host=a.example.com,B.example.com.:8080",
+      "haproxy.path=/x,=/y,/z/",
+      "haproxy.auth=staff",
+    );
     expect(found(given).claims.map(({ pattern }) => pattern)).toEqual(
       expect.arrayContaining([
         { host: "a.example.com", path: "/x", match: "segments", methods: [], conditions: [] },
@@ -72,7 +76,12 @@ describe("claims", () => {
   });
 
   test("methods and headers are part of the pattern, sorted, by either name", () => {
-    const given = one("haproxy.path=/x", "haproxy.method=PUT,GET,PUT", "haproxy.header=X-V: 2", "haproxy.header=A ~ ^b");
+    const given = one(
+      "haproxy.path=/x",
+      "haproxy.method=PUT,GET,PUT",
+      "haproxy.header=X-V: 2",
+      "haproxy.header=A ~ ^b",
+    );
     for (const { pattern, options } of found(given).claims) {
       expect(pattern.methods).toEqual(["GET", "PUT"]);
       expect(pattern.conditions).toEqual([
@@ -265,7 +274,13 @@ describe("precedence", () => {
     ["a tag hides it", one("haproxy.enable=false", "urlprefix-/x"), {}, undefined, false],
     ["an override shows what a tag hides", one("haproxy.enable=false"), {}, override({ enable: true }), true],
     ["an override hides what a tag shows", one("haproxy.enable=true"), {}, override({ enable: false }), false],
-    ["the settings hide all", one("haproxy.host=a"), { services: { options: { "*": { enable: false } } } }, undefined, false],
+    [
+      "the settings hide all",
+      one("haproxy.host=a"),
+      { services: { options: { "*": { enable: false } } } },
+      undefined,
+      false,
+    ],
     [
       "a tag shows what the settings hide",
       one("haproxy.enable=true"),
@@ -316,9 +331,192 @@ describe("what holds for the service as a whole", () => {
 
   test("settings that have a field or a setting of their own are no options of the backend", () => {
     const { backend } = found(
-      one("haproxy.balance=uri", "haproxy.panic=serve", "haproxy.admit=at-once", "haproxy.listen=8081", "haproxy.check=http"),
+      one(
+        "haproxy.balance=uri",
+        "haproxy.panic=serve",
+        "haproxy.admit=at-once",
+        "haproxy.listen=8081",
+        "haproxy.check=http",
+      ),
     );
-    expect(backend).toMatchObject({ balance: "uri", consistent: true, picks: true, options: { check: "http" } });
+    expect(backend).toMatchObject({ balance: "uri", consistent: true, options: { check: "http" } });
     expect(Object.keys(backend.options)).toEqual(["check"]);
+  });
+});
+
+describe("beside Fabio's tags", () => {
+  test("Fabio's tags alone make their routes and no name below the domain", () => {
+    expect(claimsOf(found(one("urlprefix-a.example.com/x")))).toEqual(["a.example.com/x"]);
+    for (const more of [{ services: { expose: "all" } }, { services: { options: { web: { enable: true } } } }]) {
+      expect(claimsOf(found(one("urlprefix-/x"), more))).toEqual(["/x", "web.service.local/"]);
+    }
+    expect(claimsOf(found(one("urlprefix-/x"), {}, override({ weight: 0 })))).toEqual(["/x"]);
+    expect(claimsOf(found(one("urlprefix-/x"), {}, override({ host: ["kv"] })))).toEqual([
+      "/x",
+      "kv/",
+      "web.service.local/",
+    ]);
+  });
+
+  test("with own words beside them there is the name, and what guards it guards Fabio's routes; theirs goes before", () => {
+    const tags = ["urlprefix-a/x auth=fabio", "urlprefix-b/", "haproxy.auth=own", "haproxy.strip=/s", "haproxy.hsts=1"];
+    expect(claimsOf(found(one(...tags)))).toEqual([
+      'a/x hsts="max-age=1" auth="fabio"',
+      'b/ hsts="max-age=1" auth="own"',
+      'web.service.local/ strip="/s" hsts="max-age=1" auth="own"',
+    ]);
+    expect(claimsOf(found(one(...tags), {}, override({ auth: "kv" }))).filter((one) => !one.startsWith("web"))).toEqual(
+      ['a/x hsts="max-age=1" auth="kv"', 'b/ hsts="max-age=1" auth="kv"'],
+    );
+  });
+
+  test.each<[string, readonly string[], boolean]>([
+    ["a guarded tag of Fabio's", ["urlprefix-a/ auth=staff", "haproxy.weight=5"], false],
+    ["a guarded named route", ["haproxy.route.x.host=a", "haproxy.route.x.allow=10.0.0.0/8"], false],
+    ["with a guard of its own", ["urlprefix-a/ auth=staff", "haproxy.allow=10.0.0.0/8"], true],
+    ["with a host at large", ["urlprefix-a/ auth=staff", "haproxy.host=b"], true],
+    ["nothing guarded", ["urlprefix-a/ strip=/x", "haproxy.weight=5"], true],
+  ])("the name below the domain is no way around a guard: %s", (_, tags, open) => {
+    const { claims, excluded } = found(one(...tags));
+    expect(claims.some(({ origin }) => origin.kind === "domain")).toBe(open);
+    expect(excluded.map(({ code }) => code)).toEqual(open ? [] : ["option-unusable"]);
+    if (!open) expect(excluded[0]?.reason).toContain("web.service.local would be a way around");
+  });
+
+  test("what Fabio's tags say of the server goes below the service's own words", () => {
+    const tags = ["urlprefix-/x proto=https tlsskipverify=true"];
+    expect(found(one(...tags)).backend.servers[0]?.options).toEqual({ tls: true, "tls.verify": "none" });
+    const own = ["haproxy.tls.verify=required", "haproxy.tls.sni=in.example.com"];
+    expect(found(one(...tags, ...own)).backend.servers[0]?.options).toEqual({
+      tls: true,
+      "tls.verify": "required",
+      "tls.sni": "in.example.com",
+    });
+  });
+});
+
+describe("bytes that are passed on", () => {
+  test("mode=tcp has its ports and names, and no route", () => {
+    const given = one(
+      "haproxy.mode=tcp",
+      "haproxy.listen=5432,6432",
+      "haproxy.host=DB.example.com",
+      "haproxy.deny=10.0.0.0/8",
+    );
+    const { backend, claims, listens, excluded, tcp } = found(given);
+    expect([backend.name, backend.mode, tcp]).toEqual(["web", "tcp", undefined]);
+    expect([claims, excluded]).toEqual([[], []]);
+    expect(listens).toEqual(
+      [5432, 6432].map((port) => ({
+        port,
+        mode: "tcp",
+        sni: "db.example.com",
+        backend: "web",
+        priority: 0,
+        since: Number.MAX_SAFE_INTEGER,
+        deny: ["10.0.0.0/8"],
+        origin: { service: "web", kind: "tag", text: "haproxy.listen=5432,6432" },
+      })),
+    );
+  });
+
+  test("protocol=tcp is mode=tcp; without a port nothing leads there, and that is said", () => {
+    const { backend, listens, excluded } = found(one("haproxy.protocol=tcp"));
+    expect([backend.mode, listens]).toEqual(["tcp", []]);
+    expect(excluded).toMatchObject([{ code: "option-unusable", reason: expect.stringContaining("haproxy.listen") }]);
+  });
+
+  test("what only HTTP has is named, and reaches neither backend nor server", () => {
+    const given = one(
+      "haproxy.mode=tcp",
+      "haproxy.listen=5432",
+      "haproxy.path=/x",
+      "haproxy.sticky=S",
+      "haproxy.balance=hdr(X)",
+      "haproxy.check=http",
+      "haproxy.tls=true",
+      "haproxy.tls.sni=host",
+      "haproxy.maxconn=5",
+    );
+    const { backend, excluded } = found(given, { services: { options: { "*": { "response-header.del": "Server" } } } });
+    expect(backend).toMatchObject({
+      mode: "tcp",
+      balance: "roundrobin",
+      consistent: false,
+      options: { check: "http" },
+    });
+    expect(Object.keys(backend.options)).toEqual(["check"]);
+    expect(backend.servers[0]?.options).toEqual({ maxconn: 5, tls: true });
+    const named = excluded.map(({ reason }) => reason).join();
+    expect(excluded).toHaveLength(3);
+    for (const tag of ["haproxy.path=/x", "haproxy.sticky=S", "haproxy.balance=hdr(X)"]) expect(named).toContain(tag);
+  });
+
+  test("Fabio's tcp alone makes the backend one of bytes; beside its routes there are two", () => {
+    const alone = found(one("urlprefix-:5432 proto=tcp"));
+    expect([alone.backend.name, alone.backend.mode, alone.tcp]).toEqual(["web", "tcp", undefined]);
+    expect(alone.listens.map(({ port, backend }) => [port, backend])).toEqual([[5432, "web"]]);
+    const both = found(one("urlprefix-:5432 proto=tcp", "urlprefix-a.example.com/"));
+    expect([both.backend.name, both.backend.mode, both.tcp?.name, both.tcp?.mode]).toEqual([
+      "web",
+      "http",
+      "web:tcp",
+      "tcp",
+    ]);
+    expect(both.tcp?.servers).toEqual(both.backend.servers);
+    expect(both.listens.map(({ port, backend }) => [port, backend])).toEqual([[5432, "web:tcp"]]);
+    expect(claimsOf(both)).toEqual(["a.example.com/"]);
+  });
+
+  test("own mode=tcp beside a route of Fabio's leaves the route", () => {
+    const both = found(one("haproxy.mode=tcp", "haproxy.listen=5432", "urlprefix-a.example.com/"));
+    expect([both.backend.mode, both.tcp?.name]).toEqual(["http", "web:tcp"]);
+    expect(both.listens.map(({ port, backend }) => [port, backend])).toEqual([[5432, "web:tcp"]]);
+    expect(claimsOf(both)).toEqual(["a.example.com/"]);
+  });
+});
+
+describe("a service without instances", () => {
+  const tags = ["haproxy.host=a.example.com", "haproxy.retries=7"];
+
+  test("has its name, and what the settings and an override say", () => {
+    const { backend, claims } = found(
+      web(),
+      { services: { options: { web: { path: "/x" } } } },
+      override({ auth: "kv" }),
+    );
+    expect(backend.servers).toEqual([]);
+    expect(claims.map(briefly).sort()).toEqual(['/x auth="kv"', 'web.service.local/ auth="kv"']);
+    expect(claims.map(({ carriers, count }) => [carriers, count])).toEqual([
+      ["all", 0],
+      ["all", 0],
+    ]);
+  });
+
+  test("keeps what its last instances said", () => {
+    const before = found(one(...tags));
+    const { instances } = one(...tags);
+    const after = found(service("web", [], { spoke: instances }));
+    expect(after.backend).toEqual({ ...before.backend, servers: [] });
+    expect(after.claims).toEqual(before.claims.map((claim) => ({ ...claim, count: 0 })));
+    const fabio = one("urlprefix-/x");
+    expect(claimsOf(found(service("web", [], { spoke: fabio.instances })))).toEqual(["/x"]);
+  });
+
+  test("elsewhere stands in on all its routes, and nobody elsewhere makes one", () => {
+    const far = instance("web", 9, {
+      service: { datacenter: "dc2", name: "web" },
+      tags: ["haproxy.host=far.example.com", "haproxy.maxconn=9"],
+    });
+    const { backend, claims } = found(service("web", [], { spoke: one(...tags).instances, elsewhere: [far] }), {
+      services: { failover: "dc2" },
+    });
+    expect(backend.servers).toMatchObject([{ options: { backup: true, maxconn: 9 } }]);
+    expect(claims.map(briefly).sort()).toEqual(["a.example.com/", "web.service.local/"]);
+    const beside = found({ ...one(...tags), elsewhere: [far] }, { services: { failover: "dc2" } });
+    expect(beside.claims.map(({ carriers, count }) => [carriers, count])).toEqual([
+      ["all", 1],
+      ["all", 1],
+    ]);
   });
 });

@@ -5,14 +5,14 @@ import { parseServerOptions, type ServerOptions } from "../config/server-options
 import { serverLines, serversByLine } from "../config/servers.ts";
 import type { Config, DefaultServer, Line, Section, ServerLine } from "../config/types.ts";
 import { quoteWord } from "../config/words.ts";
-import { isServerOperation } from "./operations.ts";
+import { isBackendOperation, isServerOperation } from "./operations.ts";
 import { isPool } from "./pools.ts";
 import { allWords, sameWords } from "./server-words.ts";
-import type { RuntimeOperation, ServerOperation } from "./types.ts";
+import type { BackendOperation, RuntimeOperation, ServerOperation } from "./types.ts";
 
 /**
  * The configuration that says what runs after these operations on a process that runs `current`: its structure with the
- * servers that were added, less those that were retired, with the weights and states that were set. Used while a change
+ * backends and servers that were added, less those that went, with the weights and states that were set. Used while a change
  * of structure waits or was refused; without one, what was wanted is what runs.
  *
  * Sections without an operation come back as the same objects.
@@ -21,20 +21,42 @@ import type { RuntimeOperation, ServerOperation } from "./types.ts";
  */
 export function advance(current: Config, operations: readonly RuntimeOperation[], wanted: Config): Config {
   const byBackend = new Map<string, ServerOperation[]>();
+  const backends = new Map<string, BackendOperation>();
   for (const operation of operations) {
+    if (isBackendOperation(operation)) backends.set(operation.backend, operation);
     if (!isServerOperation(operation)) continue;
     const list = byBackend.get(operation.backend);
     if (list === undefined) byBackend.set(operation.backend, [operation]);
     else list.push(operation);
   }
-  if (byBackend.size === 0) return current;
-  const advanced = new Map<Section, Section>();
+  if (byBackend.size + backends.size === 0) return current;
   const targets = sectionsByKey(wanted);
+  const advanced = new Map<Section, Section>();
   for (const [key, section] of sectionsByKey(current)) {
     const own = isPool(section) ? byBackend.get(section.name ?? "") : undefined;
     if (own !== undefined) advanced.set(section, advanceSection(section, own, targets.get(key)));
   }
-  return { ...current, sections: current.sections.map((section) => advanced.get(section) ?? section) };
+  const left = current.sections.filter(({ kind, name = "" }) => {
+    return kind !== "backend" || backends.get(name)?.kind !== "unpublish-backend";
+  });
+  const sections = left.map((section) => advanced.get(section) ?? section);
+  for (const [name, { kind }] of backends) {
+    const target = targets.get(`backend ${name}`);
+    if (kind !== "publish-backend" || target === undefined) continue;
+    const made = advanceSection({ ...target, lines: [] }, byBackend.get(name) ?? [], target);
+    sections.splice(placeOf(target, wanted.sections, sections), 0, made);
+  }
+  return { ...current, sections };
+}
+
+/** Where a section belongs: behind the nearest one that stands before it where it is wanted. */
+function placeOf(target: Section, wanted: readonly Section[], sections: readonly Section[]): number {
+  for (let at = wanted.indexOf(target) - 1; at >= 0; at -= 1) {
+    const before = wanted[at];
+    const place = sections.findIndex(({ kind, name }) => kind === before?.kind && name === before.name);
+    if (place !== -1) return place + 1;
+  }
+  return sections.length;
 }
 
 /** How a server stands after some operations. */

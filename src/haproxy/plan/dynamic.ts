@@ -109,10 +109,11 @@ function directive(config: Config, section: Section, word: string): readonly str
   return defaults === undefined ? undefined : directive(config, defaults, word);
 }
 
-/** What it inherits from stands above it (configuration manual, chapter 4). */
+/** What it inherits from stands above it (configuration manual, chapter 4). Above one that is to be added all do. */
 function defaultsOf({ sections }: Config, section: Section): Section | undefined {
   if (section.kind === "defaults" && section.from === undefined) return undefined;
-  for (let at = sections.indexOf(section) - 1; at >= 0; at -= 1) {
+  const place = sections.indexOf(section);
+  for (let at = (place === -1 ? sections.length : place) - 1; at >= 0; at -= 1) {
     const other = sections[at];
     if (other?.kind === "defaults" && (section.from === undefined || other.name === section.from)) return other;
   }

@@ -37,7 +37,7 @@ export function mapTargets(
     const known: readonly MapEntry[] = held.length > 0 || keptBelow ? mapEntries(before ?? "") : [];
     const keptEntries: ReadonlyMap<string, string> = held.length > 0 ? keptOf(held, known, pools) : new Map();
     const target = held.length === 0 ? all : targetOf(all, keptEntries, pools);
-    const gone = keptBelow ? missing(known, all) : [];
+    const gone = keptBelow ? missing(known, all).filter(({ value }) => mayStay(value, pools)) : [];
     targets.set(file, held.length + gone.length === 0 ? text : mapText([...target, ...gone]));
     keptBelow ||= keptEntries.size > 0;
   }
@@ -53,6 +53,12 @@ export function missing(entries: readonly MapEntry[], others: readonly MapEntry[
 function isHeld(value: string, { loaded, wanted }: Pools): boolean {
   const backend = backendOf(value);
   return !loaded.has(backend) && wanted.has(backend);
+}
+
+/** Whether what a value leads to is there, and goes on to be. */
+function mayStay(value: string, { loaded, kept = loaded }: Pools): boolean {
+  const backend = backendOf(value);
+  return kept.has(backend) || !loaded.has(backend);
 }
 
 /** The values that keys which have to wait keep. */

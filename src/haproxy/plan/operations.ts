@@ -1,4 +1,4 @@
-import type { MapOperation, RuntimeOperation, ServerOperation } from "./types.ts";
+import type { BackendOperation, MapOperation, RuntimeOperation, ServerOperation } from "./types.ts";
 
 export function isServerOperation(operation: RuntimeOperation): operation is ServerOperation {
   return "server" in operation;
@@ -6,4 +6,8 @@ export function isServerOperation(operation: RuntimeOperation): operation is Ser
 
 export function isMapOperation(operation: RuntimeOperation): operation is MapOperation {
   return operation.kind === "edit-map" || operation.kind === "replace-map";
+}
+
+export function isBackendOperation(operation: RuntimeOperation): operation is BackendOperation {
+  return operation.kind.endsWith("-backend");
 }

@@ -2,18 +2,21 @@ import { hexDigest } from "../../support/digest.ts";
 import { sectionsByKey, sectionsEqual, structureText } from "../config/equality.ts";
 import type { Config, Section } from "../config/types.ts";
 import type { ObservedServer } from "../runtime/types.ts";
+import { planGoneBackend, planNewBackend } from "./backends.ts";
 import { firstDifference } from "./difference.ts";
 import { countChanges, type MapChange, mapSteps } from "./map-steps.ts";
 import { mapTargets } from "./map-targets.ts";
 import { isOrdered } from "./map-use.ts";
 import { sameEntries } from "./maps.ts";
 import { isPool, poolNames } from "./pools.ts";
-import { planServers } from "./servers.ts";
+import { planServers, type ServerChanges } from "./servers.ts";
 import type { Change, ObservedBackends, Plan, PlanInput, ReloadReason, RuntimeOperation } from "./types.ts";
 
 /** In which order operations of a plan run: what serves before what does not, so that no backend is emptied on the way. */
 function rank(operation: RuntimeOperation): number {
   switch (operation.kind) {
+    case "add-backend":
+      return -1;
     case "add-server":
     case "revive-server":
       return 0;
@@ -21,9 +24,13 @@ function rank(operation: RuntimeOperation): number {
       return operation.weight > 0 ? 1 : 3;
     case "set-state":
       return operation.state === "ready" ? 1 : 3;
+    case "publish-backend":
+      return 1.5;
     case "edit-map":
     case "replace-map":
       return 2;
+    case "unpublish-backend":
+      return 2.5;
     case "retire-server":
       return 4;
   }
@@ -38,13 +45,20 @@ export function planChanges(input: PlanInput): Plan {
   const operations: RuntimeOperation[] = [];
   const reload: ReloadReason[] = [];
   const changes: Change[] = [];
+  const take = (part: ServerChanges) => {
+    operations.push(...part.operations);
+    reload.push(...part.reload);
+    changes.push(...part.changes);
+  };
   const current = sectionsByKey(input.current.config);
   const wanted = sectionsByKey(input.wanted.config);
 
   for (const [key, section] of wanted) {
     const now = current.get(key);
     if (now === undefined) {
-      reload.push(added(section));
+      const made = planNewBackend(input, section);
+      if (made === undefined) reload.push(added(section));
+      else take(made);
       continue;
     }
     const pool = isPool(section);
@@ -60,12 +74,13 @@ export function planChanges(input: PlanInput): Plan {
       leaving: input.leaving,
       ...(observed !== undefined && { observed }),
     });
-    operations.push(...servers.operations);
-    reload.push(...servers.reload);
-    changes.push(...servers.changes);
+    take(servers);
   }
   for (const [key, section] of current) {
-    if (!wanted.has(key)) reload.push(removed(section));
+    if (wanted.has(key)) continue;
+    const taken = planGoneBackend(input, section);
+    if (taken === undefined) reload.push(removed(section));
+    else take(taken);
   }
   // Conditions that decide over sections stand there.
   if (preambleText(input.current.config) !== preambleText(input.wanted.config)) {
@@ -94,7 +109,9 @@ function planMaps(
   out: { operations: RuntimeOperation[]; reload: ReloadReason[]; changes: Change[] },
 ): void {
   if ([...wanted.maps].every(([file, text]) => current.maps.get(file) === text)) return;
-  const pools = { loaded: poolNames(current.config), wanted: poolNames(wanted.config) };
+  const published = out.operations.flatMap((one) => (one.kind === "publish-backend" ? one.backend : []));
+  const loaded = new Set([...poolNames(current.config), ...published]);
+  const pools = { loaded, wanted: poolNames(wanted.config) };
   const changes: MapChange[] = [];
   for (const [file, next] of mapTargets(wanted.maps, current.maps, pools)) {
     const now = current.maps.get(file);
@@ -125,9 +142,15 @@ function preambleText({ preamble }: Config): string {
   return preamble.length === 0 ? "" : structureText({ preamble, sections: [] });
 }
 
+/** Whether what is in both stands in the same order. */
 function sameOrder(a: ReadonlyMap<string, unknown>, b: ReadonlyMap<string, unknown>): boolean {
-  const other = b.keys();
-  for (const key of a.keys()) if (other.next().value !== key) return false;
+  const others = b.keys();
+  for (const key of a.keys()) {
+    if (!b.has(key)) continue;
+    let other = others.next();
+    while (other.value !== undefined && !a.has(other.value)) other = others.next();
+    if (other.value !== key) return false;
+  }
   return true;
 }
 

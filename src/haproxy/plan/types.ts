@@ -30,6 +30,14 @@ export type ServerOperation =
   /** Puts a server that drifted back: `state ready` (ready) or `state maint` where the file says `disabled`. */
   | (ServerRef & { readonly kind: "set-state"; readonly state: "ready" | "maint" });
 
+/** One step on a backend as a whole, where the version has dynamic backends. Until it is published no request is sent to it. */
+export type BackendOperation =
+  /** `add backend <name> from <named defaults>`: without servers, unpublished. */
+  | { readonly kind: "add-backend"; readonly backend: string; readonly defaults: string }
+  | { readonly kind: "publish-backend"; readonly backend: string }
+  /** It joins the backends that are leaving. */
+  | { readonly kind: "unpublish-backend"; readonly backend: string };
+
 /** One step on the entries of a map file. Of several in a row each is sent only when all before it were done. */
 export type MapOperation =
   /** Replaces a map's entries in one transaction (`prepare map`, `add map @version`, `commit map`). */
@@ -46,7 +54,7 @@ export type MapOperation =
     };
 
 /** One step on the Runtime API. Each is checked on its own; executing one twice does no harm. */
-export type RuntimeOperation = ServerOperation | MapOperation;
+export type RuntimeOperation = ServerOperation | BackendOperation | MapOperation;
 
 /** A certificate with its key, as HAProxy has it. One with other names has another file, so that an entry never changes but in its content. */
 export interface Certificate extends ListEntry {
@@ -118,6 +126,13 @@ export interface LeavingServer {
   readonly since: number;
 }
 
+/** A backend that was unpublished and waits, in the running process, to be deleted. */
+export interface LeavingBackend {
+  readonly backend: string;
+  /** The named defaults it comes from; undefined where it comes from none. */
+  readonly defaults: string | undefined;
+}
+
 /** Names a server of a backend, as HAProxy's commands do: `backend/server`. */
 export type ServerPath = `${string}/${string}`;
 
@@ -127,6 +142,8 @@ export interface PlanInput {
   readonly wanted: Desired;
   readonly capabilities: Capabilities;
   readonly leaving: ReadonlyMap<ServerPath, LeavingServer>;
+  /** By name. Default: none. */
+  readonly leavingBackends?: ReadonlyMap<string, LeavingBackend>;
   /** What was read back from the process, by backend. Where a backend is not in it, `current` is believed. */
   readonly observed?: ObservedBackends;
 }

@@ -1,5 +1,13 @@
 /** What kind of answer a command gives when it was carried out. */
-export type AnswerKind = "empty" | "server-added" | "server-deleted" | "map-version";
+export type AnswerKind =
+  | "empty"
+  | "server-added"
+  | "server-deleted"
+  | "backend-added"
+  | "backend-published"
+  | "backend-unpublished"
+  | "backend-deleted"
+  | "map-version";
 
 /**
  * Answers that mean success, by kind (management guide 9.3; texts measured on 2.6.12, 3.0, 3.2 and 3.4.0). An answer
@@ -16,6 +24,14 @@ export function isAccepted(kind: AnswerKind, answer: string): boolean {
       return lastLine(answer) === "New server registered.";
     case "server-deleted":
       return lastLine(answer) === "Server deleted.";
+    case "backend-added":
+      return lastLine(answer) === "New backend registered.";
+    case "backend-published":
+      return lastLine(answer) === "Backend published.";
+    case "backend-unpublished":
+      return lastLine(answer) === "Backend unpublished.";
+    case "backend-deleted":
+      return lastLine(answer) === "Backend deleted.";
     case "map-version":
       return mapVersion(answer) !== undefined;
   }
@@ -39,6 +55,16 @@ export function isGone(answer: string): boolean {
 /** `del server` of a server that still carries requests, or idle connections not purged yet. */
 export function isBusy(answer: string): boolean {
   return answer === "Server still has connections attached to it, cannot remove it.";
+}
+
+/** `wait <time> be-removable <backend>` of one that can be deleted. */
+export function isRemovable(answer: string): boolean {
+  return lastLine(answer) === "Done.";
+}
+
+/** The same of one that still carries something; 3.4 says what. */
+export function isExpired(answer: string): boolean {
+  return answer.startsWith("Wait delay expired.");
 }
 
 function lastLine(answer: string): string {

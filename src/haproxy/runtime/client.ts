@@ -10,7 +10,7 @@ import type { Clock } from "../../support/clock.ts";
 import { SluiceError, toSluiceError } from "../../support/errors.ts";
 import type { Logger } from "../../support/logger.ts";
 import type { CertificateOperation, RuntimeOperation } from "../plan/types.ts";
-import { isAccepted, isBusy, isGone, isUnknownMap } from "./answers.ts";
+import { isAccepted, isBusy, isExpired, isGone, isRemovable, isUnknownMap } from "./answers.ts";
 import { capabilitiesOf } from "./capabilities.ts";
 import { executeCertificates } from "./certificate-commands.ts";
 import { type Command, escapeWord } from "./command-text.ts";
@@ -79,6 +79,20 @@ export class RuntimeClient implements RuntimePort {
     if (isAccepted("server-deleted", answer)) return { kind: "deleted" };
     if (isGone(answer)) return { kind: "gone" };
     return isBusy(answer) ? { kind: "busy" } : { kind: "refused", answer };
+  }
+
+  /**
+   * Asks first whether it carries anything any more, over a connection of its own: `wait` holds up what comes behind it.
+   *
+   * @throws {SluiceError} ERR_HAPROXY_UNREACHABLE when it is not known what became of it
+   */
+  async deleteBackend(backend: string, signal?: AbortSignal): Promise<DeleteResult> {
+    const name = escapeWord(backend);
+    const [waited = ""] = await this.#askAnew([`wait 20ms be-removable ${name}`], signal);
+    if (isExpired(waited)) return { kind: "busy" };
+    if (!isRemovable(waited)) return { kind: "refused", answer: waited };
+    const [answer = ""] = await this.#askAnew([`del backend ${name}`], signal);
+    return isAccepted("backend-deleted", answer) ? { kind: "deleted" } : { kind: "refused", answer };
   }
 
   /** @throws {SluiceError} ERR_HAPROXY_UNREACHABLE; ERR_HAPROXY_ANSWER where an answer is not understood */

@@ -1,7 +1,7 @@
 import type { OperationResult } from "../../reconciler/ports.ts";
 import { toSluiceError } from "../../support/errors.ts";
 import { hostAndPort } from "../../support/ip.ts";
-import type { ServerOperation } from "../plan/types.ts";
+import type { BackendOperation, ServerOperation } from "../plan/types.ts";
 import { type AnswerKind, isAccepted } from "./answers.ts";
 import { checkCommand, escapeWord } from "./command-text.ts";
 import type { Capabilities } from "./types.ts";
@@ -44,6 +44,17 @@ export function serverScript(operation: ServerOperation, capabilities: Capabilit
   }
 }
 
+/** The command of an operation on a backend (management guide 9.3 of 3.4: `add backend`, `publish backend`, `unpublish backend`). */
+export function backendScript(operation: BackendOperation): Script {
+  try {
+    const step = backendStep(operation);
+    checkCommand(step);
+    return { ok: true, steps: [step] };
+  } catch (thrown) {
+    return refused(`${operation.kind} ${operation.backend}`, `not sent: ${toSluiceError(thrown).message}`);
+  }
+}
+
 /** What HAProxy's answers to the steps of a script come to: the first that is not a success decides. */
 export function judge(steps: readonly Step[], answers: readonly string[], missing: string): OperationResult {
   for (const [index, { line, expects }] of steps.entries()) {
@@ -55,6 +66,18 @@ export function judge(steps: readonly Step[], answers: readonly string[], missin
 
 export function refused(command: string, answer: string): Extract<OperationResult, { readonly ok: false }> {
   return { ok: false, command, answer };
+}
+
+function backendStep(operation: BackendOperation): Step {
+  const name = escapeWord(operation.backend);
+  switch (operation.kind) {
+    case "add-backend":
+      return { line: `add backend ${name} from ${escapeWord(operation.defaults)}`, expects: "backend-added" };
+    case "publish-backend":
+      return { line: `publish backend ${name}`, expects: "backend-published" };
+    case "unpublish-backend":
+      return { line: `unpublish backend ${name}`, expects: "backend-unpublished" };
+  }
 }
 
 function serverSteps(operation: ServerOperation, capabilities: Capabilities): readonly Step[] {

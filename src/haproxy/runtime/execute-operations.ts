@@ -1,9 +1,9 @@
 import type { OperationResult } from "../../reconciler/ports.ts";
 import { isMapOperation, isServerOperation } from "../plan/operations.ts";
-import type { MapOperation, RuntimeOperation, ServerOperation } from "../plan/types.ts";
+import type { BackendOperation, MapOperation, RuntimeOperation, ServerOperation } from "../plan/types.ts";
 import { mapVersion } from "./answers.ts";
 import { type Command, escapeWord, isWord } from "./command-text.ts";
-import { judge, refused, type Script, serverScript } from "./commands.ts";
+import { backendScript, judge, refused, type Script, serverScript } from "./commands.ts";
 import type { BatchAnswers, RuntimeConnection } from "./connection.ts";
 import { addMapCommands, editMapCommands } from "./map-commands.ts";
 import type { Capabilities } from "./types.ts";
@@ -11,10 +11,13 @@ import type { Capabilities } from "./types.ts";
 type Edit = Extract<MapOperation, { readonly kind: "edit-map" }>;
 type Replacement = Extract<MapOperation, { readonly kind: "replace-map" }>;
 
+type ScriptedOperation = ServerOperation | BackendOperation;
+
 /**
- * Runs the operations in their order and judges each by HAProxy's answers. Those that stand together and need nothing of
- * each other go in one write. Operations on maps go one after the other, since entries of one map refer to entries of
- * others: behind one that failed no other is sent, while what is not about maps goes on.
+ * Runs the operations in their order and judges each by HAProxy's answers. Those on servers and backends that stand
+ * together go in one write. Operations on maps go one after the other, since entries of one map refer to entries of
+ * others, and lead to backends: behind one that failed, or behind a backend that was not published, no map is changed
+ * and no backend taken away, while all else goes on.
  *
  * What was not answered failed: `connection lost` or the like as its answer.
  */
@@ -25,34 +28,43 @@ export async function executeOperations(
   signal?: AbortSignal,
 ): Promise<readonly OperationResult[]> {
   const results: OperationResult[] = [];
-  let mapsFailed = false;
-  for (let at = 0; at < operations.length; at = results.length) {
-    const batch = serverOperations(operations, at);
-    if (batch.length > 0) {
-      const scripts = batch.map((operation) => serverScript(operation, capabilities));
-      results.push(...(await runScripts(connection, scripts, signal)));
-      continue;
-    }
-    const operation = operations[at];
-    if (operation === undefined || !isMapOperation(operation)) break;
-    const result: OperationResult = mapsFailed ? afterFailure : await runMap(connection, operation, signal);
-    mapsFailed ||= !result.ok;
+  let failed = false;
+  const note = (operation: RuntimeOperation, result: OperationResult) => {
+    if (!result.ok && !isServerOperation(operation)) failed = true;
     results.push(result);
+  };
+  for (let at = 0; at < operations.length; at = results.length) {
+    const batch = scriptedOperations(operations, at);
+    const scripts = batch.map((operation) => {
+      const unsafe = failed && operation.kind === "unpublish-backend";
+      return unsafe ? notSent(operation.kind, operation.backend) : scriptOf(operation, capabilities);
+    });
+    const answered = await runScripts(connection, scripts, signal);
+    for (const [index, operation] of batch.entries()) note(operation, answered[index] ?? notSent(operation.kind, ""));
+    const map = operations[results.length];
+    if (map === undefined || !isMapOperation(map)) continue;
+    note(map, failed ? notSent(map.kind, map.file) : await runMap(connection, map, signal));
   }
   return results;
 }
 
-const afterFailure = refused("(maps)", "not sent: what was to be changed of a map before it was not");
+function notSent(kind: string, what: string) {
+  return refused(`${kind} ${what}`, "not sent: what it relies on was not done");
+}
 
-/** Those that follow from there on without another kind between them. */
-function serverOperations(operations: readonly RuntimeOperation[], from: number): readonly ServerOperation[] {
-  const batch: ServerOperation[] = [];
+/** Those that follow from there on without one on a map between them. */
+function scriptedOperations(operations: readonly RuntimeOperation[], from: number): readonly ScriptedOperation[] {
+  const batch: ScriptedOperation[] = [];
   for (let at = from; at < operations.length; at += 1) {
     const operation = operations[at];
-    if (operation === undefined || !isServerOperation(operation)) break;
+    if (operation === undefined || isMapOperation(operation)) break;
     batch.push(operation);
   }
   return batch;
+}
+
+function scriptOf(operation: ScriptedOperation, capabilities: Capabilities): Script {
+  return isServerOperation(operation) ? serverScript(operation, capabilities) : backendScript(operation);
 }
 
 async function runScripts(

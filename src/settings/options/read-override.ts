@@ -27,7 +27,7 @@ export function readOverride(text: string): ReadOverride {
 /** The document's keys, or why there are none. */
 function parse(text: string): object | string {
   if (text.length > longest) return `is ${text.length} characters long, ${longest} are read; shorten it`;
-  const document = parseDocument(text, { prettyErrors: false, logLevel: "silent", schema: "core" });
+  const document = parseDocument(text, { prettyErrors: false, logLevel: "error", schema: "core" });
   const [error] = document.errors;
   // What stands behind the colon quotes the source, which may hold anything.
   if (error !== undefined) return `is neither YAML nor JSON: ${error.message.replace(/:.*$/s, "")}; mend it`;

@@ -29,7 +29,7 @@ const rate = like(/^[1-9]\d{0,8}\/(1s|10s|1m)$/, "a rate; write <requests>/1s, /
 });
 
 const rewrite = like(
-  /^\S+ +\/\S*$/,
+  /^[^\s\p{C}]+ +\/[^\s\p{C}]*$/u,
   "a rewrite; write <regex> <path>, with \\1 for what the first group matched",
 ).transform((text) => {
   const [pattern = "", replacement = ""] = text.split(/ +/);

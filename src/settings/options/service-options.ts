@@ -44,7 +44,7 @@ export const serviceOptions = {
   balance: option({
     scope: "service",
     value: like(
-      /^(roundrobin|static-rr|leastconn|first|source|random(\(\d{1,3}\))?|uri( (len|depth) \d{1,5}| whole| path-only)*|url_param [A-Za-z0-9_.-]{1,64}( check_post)?|hdr\([A-Za-z0-9_-]{1,64}\)( use_domain_only)?|rdp-cookie(\([A-Za-z0-9_-]{1,64}\))?|hash \S{1,200})$/,
+      /^(roundrobin|static-rr|leastconn|first|source|random(\(\d{1,3}\))?|uri( (len|depth) \d{1,5}| whole| path-only)*|url_param [A-Za-z0-9_.-]{1,64}( check_post)?|hdr\([A-Za-z0-9_-]{1,64}\)( use_domain_only)?|rdp-cookie(\([A-Za-z0-9_-]{1,64}\))?|hash [!-~]{1,200})$/,
       "an algorithm of HAProxy's balance",
     ),
     describe: "HAProxy's algorithm, with its words (configuration manual, `balance`); hashes are consistent.",

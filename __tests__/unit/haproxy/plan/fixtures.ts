@@ -32,12 +32,17 @@ export function planned(current: Desired, wanted: Desired, more: Partial<PlanInp
 
 /** One operation in one line. */
 export function operationText(operation: RuntimeOperation): string {
-  const path = isServerOperation(operation) ? `${operation.backend}/${operation.server}` : operation.file;
+  const path = isServerOperation(operation) ? `${operation.backend}/${operation.server}` : "";
   switch (operation.kind) {
+    case "add-backend":
+      return `add backend ${operation.backend} from ${operation.defaults}`;
+    case "publish-backend":
+    case "unpublish-backend":
+      return `${operation.kind.replace("-", " ")} ${operation.backend}`;
     case "edit-map":
-      return `map ${path}: ${mapEditText(operation)}`;
+      return `map ${operation.file}: ${mapEditText(operation)}`;
     case "replace-map":
-      return `map ${path}: ${operation.entries.map(({ key, value }) => `${key} ${value}`).join(", ")}`;
+      return `map ${operation.file}: ${operation.entries.map(({ key, value }) => `${key} ${value}`).join(", ")}`;
     case "add-server": {
       const { address, port, weight, options, check, makeCookies } = operation;
       const more = [...(check ? ["(check)"] : []), ...(makeCookies ? ["(cookies)"] : [])];
