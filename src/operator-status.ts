@@ -46,5 +46,8 @@ function summarised(catalog: CatalogStatus): CatalogSummary {
         since: lastGoodAt === undefined ? "the start" : new Date(lastGoodAt).toISOString(),
       })),
     beyondBudget: catalog.beyondBudget,
+    overrides: catalog.overrides,
+    datacenters: catalog.datacenters,
+    queries: catalog.queries.map(({ name, reason }) => ({ name, ...(reason !== undefined && { reason }) })),
   };
 }

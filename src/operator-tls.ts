@@ -5,14 +5,12 @@ import type { CertificateStatus, Emit } from "./certificates/types.ts";
 import { judgeCertificates } from "./haproxy/process/judge-certificates.ts";
 import type { Material } from "./render/types.ts";
 import type { Settings } from "./settings/schema.ts";
-import type { Store } from "./store/store.ts";
+import type { StatePaths } from "./store/paths.ts";
 import type { Clock } from "./support/clock.ts";
 
 export interface OperatorTls {
   /** Undefined where nothing is served over TLS. */
   readonly certificates: CertificateDirectory | undefined;
-  /** What lay on the disk at the start. */
-  readonly kept: ReadonlyMap<string, string>;
   /** What the configuration is made of, as read at the start. */
   readonly material: Material;
   /** Follows the files of people. @param onMaterial called when the configuration has to be made of others */
@@ -23,14 +21,14 @@ export interface OperatorTls {
 /** Reads certificates, users and authorities, as the settings name them. */
 export async function openTls(options: {
   readonly settings: Settings;
-  readonly store: Store;
+  readonly paths: StatePaths;
+  /** The certificates and their list that lie there, by path. */
+  readonly kept: ReadonlyMap<string, string>;
   readonly clock: Clock;
   readonly emit: Emit;
 }): Promise<OperatorTls> {
-  const { settings, store, clock, emit } = options;
-  const { paths } = store;
+  const { settings, paths, kept, clock, emit } = options;
   const { https } = settings;
-  const kept = await store.readCertificates();
   const certificates =
     https.bind === undefined
       ? undefined
@@ -55,7 +53,6 @@ export async function openTls(options: {
   let unfollow: (() => void) | undefined;
   return {
     certificates,
-    kept,
     material: material(),
     follow: (onMaterial) => {
       unfollow = files.follow(() => onMaterial(material()));

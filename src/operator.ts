@@ -87,7 +87,8 @@ export async function runOperator(options: OperatorOptions, signal: AbortSignal)
     const renderer = new Renderer({ paths: store.paths, version, haproxyVersion: binary.text });
     const today = await readTemplate(settings);
     const known = await lastGood(store, logger);
-    const tls = await openTls({ settings, store, clock, emit: (...event) => events.emit(...event) });
+    const kept = await store.readCertificates();
+    const tls = await openTls({ settings, paths: store.paths, kept, clock, emit: (...event) => events.emit(...event) });
     renderer.material = tls.material;
     const catalog = new ConsulCatalog({
       settings: settings.consul,
@@ -124,7 +125,7 @@ export async function runOperator(options: OperatorOptions, signal: AbortSignal)
         },
         onRegisters: (names) => registered?.want(names),
       },
-      { ...first, ...known.beginning, certificates: tls.kept },
+      { ...first, ...known.beginning, certificates: kept },
     );
     if (today.kind === "unreadable") reconciler.trial.unreadable(today.problem);
     const closeAdmin = await serveAdmin(store.paths.adminSocket, {

@@ -1,6 +1,6 @@
 import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "@jest/globals";
 import fc from "fast-check";
 import { readInstances } from "../../src/catalog/health.ts";
@@ -25,7 +25,7 @@ import { SluiceError } from "../../src/support/errors.ts";
 import { canonicalIp } from "../../src/support/ip.ts";
 import { haproxyBinary } from "../support/binaries.ts";
 import { type HostileCatalog, hostileCatalog } from "../support/hostile-catalog.ts";
-import { leadsTo, noMaps } from "../support/routes.ts";
+import { noMaps } from "../support/routes.ts";
 import { settings as settingsOf, templateOf } from "../unit/render/fixtures.ts";
 
 /** SLUICE_FUZZ_RUNS=20000 for a long run; SLUICE_FUZZ_SEED to repeat one. */
@@ -57,6 +57,8 @@ function wordy(): Promise<TemplateSource> {
     `{% include "global.njk" %}
 {% include "defaults.njk" %}
 {% include "stats.njk" %}
+{% include "auth.njk" %}
+{% include "rates.njk" %}
 {% include "frontend-http.njk" %}
 {% for e in excluded %}
   # {{ e.service | quote }} {{ e.reason | quote }}
@@ -115,16 +117,20 @@ function read({ services }: HostileCatalog): ReadonlyMap<string, CatalogService>
 /** Each instance that serves is a server, is one with another of its label and address, or is named with a reason. */
 function expectNothingLost(
   services: ReadonlyMap<string, CatalogService>,
-  { backends, routes, excluded }: LoadBalancer,
+  { backends, routes, maps, excluded }: LoadBalancer,
 ): void {
   const carried = new Map(backends.map((backend) => [serviceKeyString(sourceOf(backend)), backend]));
-  const routed = new Set(routes.map(leadsTo));
+  const reached = new Set([
+    ...routes.flatMap(({ targets }) => targets.map(({ backend }) => backend)),
+    ...maps.listeners.map(({ value }) => value.split("|")[0] ?? ""),
+  ]);
   const named = (service: string, instance?: string) =>
     excluded.some((one) => one.service === service && one.instance === instance && one.reason !== "");
   for (const [key, { key: serviceKey, instances }] of services) {
     const backend = carried.get(key);
     if (backend === undefined) continue;
-    expect(routed.has(backend.name) || named(serviceKey.name)).toBe(true);
+    const someone = excluded.some((one) => one.service === serviceKey.name);
+    expect([serviceKey, reached.has(backend.name) || someone]).toEqual([serviceKey, true]);
     const names = new Set(backend.servers.map(({ name }) => name));
     for (const instance of instances) {
       if (instance.health === "critical") continue;
@@ -171,44 +177,108 @@ function sourceOf({ name, sources: [source] }: LoadBalancer["backends"][number])
 /** What opens a section or a port, told by the text alone: the templates indent all else. */
 const headers = (text: string) => text.split("\n").filter((line) => /^[^\s#]/.test(line));
 const binds = (text: string) => text.split("\n").filter((line) => /^\s*bind\b/.test(line));
+const sections = (text: string) => parseConfig(text).sections.map(({ kind, name }) => `${kind} ${name ?? ""}`);
 
-/** Beyond what the template alone yields there is one backend for each that is carried, and nothing else. */
-function expectOnlyBackends({ text }: Rendered, { text: alone }: Rendered, { backends }: LoadBalancer): void {
-  const added = backends.map(({ name }) => `backend ${name}`);
-  expect(headers(text)).toEqual([...headers(alone), ...added]);
-  expect(binds(text)).toEqual(binds(alone));
+/** Beyond what the template alone yields there is one backend for each that is carried, a frontend for each port. */
+function expectOnlyBackends(
+  { text }: Rendered,
+  { text: alone }: Rendered,
+  { backends, listeners }: LoadBalancer,
+  listens: boolean,
+): void {
+  const ports = listens ? listeners : [];
+  const added = [
+    ...backends.map(({ name }) => `backend ${name}`),
+    ...ports.map(({ mode, port }) => `frontend sluice_${mode}_${port}`),
+  ];
+  // What comes with the first port in mode tcp.
+  const always = new Set(["backend sluice_no_service"]);
+  const more = beyond(headers(text), headers(alone)).map((line) =>
+    line.replace(/ from sluice_backend_(http|tcp)$/, ""),
+  );
+  expect(more.filter((line) => !always.has(line)).sort()).toEqual([...added].sort());
   // And as our own parser sees it.
-  const sections = parseConfig(text).sections.map(({ kind, name }) => `${kind} ${name ?? ""}`);
-  expect(sections).toEqual([...parseConfig(alone).sections.map(({ kind, name }) => `${kind} ${name ?? ""}`), ...added]);
+  const parsed = beyond(sections(text), sections(alone));
+  expect(parsed.filter((section) => !always.has(section)).sort()).toEqual([...added].sort());
+  expect(beyond(binds(text), binds(alone))).toEqual(ports.map(({ port }) => `  bind :${port}`));
 }
 
-/** Nothing of the catalog is in a line that HAProxy reads but names that need no quoting, addresses and numbers. */
-function expectPlainLines({ text }: Rendered, { backends }: LoadBalancer, balance: string): void {
-  const lines = text.split("\n");
-  const first = lines.indexOf(`backend ${backends[0]?.name}`);
-  for (const line of first === -1 ? [] : lines.slice(first)) {
-    if (/^(backend [\w.:-]+| {2}server [\w.:-]+ ([\d.]+|\[[0-9a-f:.]+\]):\d+ weight \d+( id \d+)?|)$/.test(line))
-      continue;
-    expect(fixedLines(balance)).toContain(line);
+/** Those of a list that are not in another, each as often as it is there more. */
+function beyond(all: readonly string[], known: readonly string[]): readonly string[] {
+  const left = [...known];
+  return all.filter((one) => {
+    const at = left.indexOf(one);
+    if (at !== -1) left.splice(at, 1);
+    return at === -1;
+  });
+}
+
+/**
+ * What our own template says of services: directives it is known to write, each with as many words as it has, so that no
+ * value of the catalog adds a condition, an action or a line.
+ */
+function expectPlainLines({ text }: Rendered, { backends }: LoadBalancer): void {
+  const known = new Map(backends.map((one) => [one.name, one]));
+  for (const { kind, name = "", lines } of parseConfig(text).sections) {
+    const backend = kind === "backend" ? known.get(name) : undefined;
+    if (backend === undefined) continue;
+    for (const { raw, words } of lines) {
+      if (words.length === 0) {
+        expect(raw).toMatch(/^\s*(# The cookie holds .*)?$/);
+        continue;
+      }
+      const form = directives.find(([start]) => words.join(" ").startsWith(start));
+      expect([raw, form?.[0]]).toEqual([raw, expect.any(String)]);
+      const count = form?.[1];
+      if (count !== undefined) expect([raw, words.length]).toEqual([raw, count]);
+      if (words[0] === "balance") expect(words.slice(1).join(" ")).toBe(backend.balance);
+      if (words[0] === "server") expect(raw).toMatch(plainServer);
+    }
   }
 }
 
-const fixedLines = (balance: string) => [
-  "  mode http",
-  `  balance ${balance}`,
-  "  hash-type consistent",
-  "  retry-on conn-failure empty-response",
-  "  http-request disable-l7-retry unless { method GET HEAD OPTIONS }",
+const plainServer =
+  /^ {2}server [\w.:-]+ ([\d.]+|\[[0-9a-f:.]+\]):\d+ weight \d+( id \d+)?( maxconn \d+)?( backup)?( send-proxy(-v2)?)?( ssl [\w .()@,-]+| proto h2)?$/;
+
+/** How a line begins, and how many words it has where that is always the same. */
+const directives: readonly (readonly [string, number?])[] = [
+  ["balance "],
+  ["hash-type consistent", 2],
+  ["retries ", 2],
+  ["timeout ", 3],
+  ["default-server no-check", 2],
+  ["default-server inter ", 3],
+  ["option httpchk", 2],
+  ["option tcp-check", 2],
+  ["http-check send meth ", 11],
+  ["http-check expect status ", 4],
+  ["tcp-check send-binary ", 3],
+  ["tcp-check expect rbinary ", 4],
+  ["use-server ", 8],
+  ["cookie ", 7],
+  ["dynamic-cookie-key ", 2],
+  ["compression algo gzip", 3],
+  ["compression type "],
+  ["http-request set-header ", 4],
+  ["http-request add-header ", 4],
+  ["http-request del-header ", 3],
+  ["http-response set-header ", 4],
+  ["http-response add-header ", 4],
+  ["http-response del-header ", 3],
+  ["server "],
 ];
 
-/** A line for each route, and nothing else. */
-function expectMap({ maps }: Rendered, { routes }: LoadBalancer): void {
-  const [text = ""] = [...maps.values()];
-  expect(maps.size).toBe(1);
-  const lines = text === "" ? [] : text.slice(0, -1).split("\n");
-  expect(lines).toEqual(routes.map((one) => `${one.host}${one.path} ${leadsTo(one)}`));
-  expect(new Set(lines.map((line) => line.split(" ")[0])).size).toBe(routes.length);
-  for (const line of lines) expect(line).toMatch(/^[a-z0-9_.-]+ [\w.:-]+$/);
+/** Rows of one line each; what a route leads to first is a backend that is there. */
+function expectMaps({ maps }: Rendered, { backends, maps: wanted }: LoadBalancer): void {
+  const names = new Set(backends.map(({ name }) => name));
+  for (const [file, text] of maps) {
+    const lines = text === "" ? [] : text.slice(0, -1).split("\n");
+    const rows = wanted[basename(file, ".map") as keyof typeof wanted] ?? [];
+    expect([file, lines.length]).toEqual([file, rows.length]);
+    // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what is looked for
+    for (const line of lines) expect(line).toMatch(/^[^\s\x00-\x1f#][^\s\x00-\x1f]* [^\x00-\x1f]+$/);
+  }
+  for (const { value } of wanted.routes) expect(names).toContain(value.split("|")[0]);
 }
 
 const capabilities = [capabilitiesOf("2.6.12", ""), capabilitiesOf("3.2.0", " wait \n add backend \n")];
@@ -233,7 +303,7 @@ function expectPlainCommands({ text, maps }: Rendered): number {
         if (!isServerOperation(operation)) throw new Error("the maps are the same");
         const script = serverScript(operation, version);
         if (!script.ok) throw new Error(`${script.command}: ${script.answer}`);
-        for (const { line } of script.steps) expect(line).toMatch(/^[\w .:/[\]-]+$/);
+        for (const { line } of script.steps) expect(line).toMatch(/^[\w .:/[\]@(),-]+$/);
         commands += script.steps.length;
       }
     }
@@ -291,10 +361,11 @@ test(
           excluded: [],
           ...(defaultBackend !== undefined && { defaultBackend }),
         };
-        expectOnlyBackends(rendered, renderer.render(nothing, settings, source), loadBalancer);
-        expectMap(rendered, loadBalancer);
+        const alone = renderer.render(nothing, settings, source);
+        expectOnlyBackends(rendered, alone, loadBalancer, all.length === 0);
+        expectMaps(rendered, loadBalancer);
         if (all.length === 0) {
-          expectPlainLines(rendered, loadBalancer, settings.services.balance);
+          expectPlainLines(rendered, loadBalancer);
           counted.commands += expectPlainCommands(rendered);
         }
         await writeFiles(rendered);

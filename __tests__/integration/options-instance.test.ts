@@ -183,6 +183,28 @@ describe("what is spoken to the server", () => {
   });
 });
 
+test("another option of a server that runs takes one reload, and no request fails", async () => {
+  const load = scene.scene.load({
+    port: scene.home.httpPort,
+    keepAlive: 4,
+    oneShot: 2,
+    pauseMs: 5,
+    headers: { host: "enabled.service.local" },
+  });
+  const before = scene.reloads();
+  await scene.join("enabled", ["haproxy.enable=true", "haproxy.maxconn=1"], scene.instance("enabled"));
+  await eventually("a reload", () => scene.reloads() > before, 30_000);
+  await eventually(
+    "the option holds",
+    async () => (await stat("enabled")).split("\n")[1]?.split(",")[6] === "1",
+    20_000,
+  );
+  expect(scene.reloads()).toBe(before + 1);
+  const { failures, sent } = await load.stop();
+  expect(failures).toEqual([]);
+  expect(sent).toBeGreaterThan(20);
+});
+
 test("haproxy.backup: all of them serve where no other does", async () => {
   expect(await bodies(scene.home, "pair.service.local", 8)).toEqual(["pair-1"]);
   await scene.withoutReload(async () => {

@@ -4,9 +4,9 @@ import { afterAll, beforeAll, describe, expect, jest, test } from "@jest/globals
 import { makeCertificate, shownTo } from "../support/certificates.ts";
 import { freePort } from "../support/free-port.ts";
 import { OptionsScene } from "../support/options-scene.ts";
-import { accepts, exchange, rawConnection, rawServer } from "../support/raw-tcp.ts";
+import { accepts, exchange, type RawServer, rawConnection, rawServer } from "../support/raw-tcp.ts";
 import { eventually } from "../support/sluice.ts";
-import { ask } from "../support/system.ts";
+import { ask, serversRunning } from "../support/system.ts";
 
 /** `listen` and `mode`: ports of services' own, with HTTP, with bytes passed on, and shared by the names TLS clients ask for. */
 
@@ -27,15 +27,19 @@ const uses = [
   "busy",
   "refused",
 ] as const;
+/** A process of somebody else's. */
+const blocker = createServer();
+const bytes = new Map<string, RawServer>();
 /** A port for each. */
 const port = {} as Record<(typeof uses)[number], number>;
 
 beforeAll(async () => {
   for (const use of uses) port[use] = await freePort();
   world = await OptionsScene.begin(async () => ({
-    tcp: { bind: "127.0.0.1", ports: `10000-${port.refused - 1},${port.refused + 1}-32767` },
+    tcp: { bind: "127.0.0.1,127.0.0.7", ports: `10000-${port.refused - 1},${port.refused + 1}-32767` },
   }));
-  const blocker = createServer().listen(port.busy, "127.0.0.1");
+  // On one of the two addresses alone.
+  blocker.listen(port.busy, "127.0.0.7");
   world.scene.defer(async () => {
     blocker.close();
   });
@@ -78,6 +82,7 @@ async function addBytes(service: string, tags: readonly string[], name = service
     socket.pipe(socket);
   });
   world.scene.defer(() => server.close());
+  bytes.set(name, server);
   await world.join(service, tags, { name, port: server.port });
 }
 
@@ -147,10 +152,18 @@ describe("haproxy.listen", () => {
     }
   });
 
-  test("a port that another process holds costs its service's tags only", async () => {
-    expect(await ask(world.home.httpPort, { host: "web.service.local" })).toMatchObject({ body: "web" });
+  test("a port that another process holds costs nothing else, and is opened once it is free", async () => {
+    expect(reasonsOf("unlucky").join()).toMatch(/cannot be opened: .*127\.0\.0\.7:\d+ is in use by another process/);
+    expect(await ask(world.home.httpPort, { host: "unlucky.service.local" })).toMatchObject({ body: "unlucky" });
     await world.add("later", ["haproxy.enable=true", `haproxy.listen=${port.http}`, "haproxy.host=later.example"]);
     await eventually("later", async () => (await web("later.example")).body === "later", 30_000);
+    expect(await accepts(port.busy)).toBe(false);
+    blocker.close();
+    await eventually("open", async () => (await web("x.example", "/", port.busy)).body === "unlucky", 60_000);
+  });
+
+  test("is on every address of tcp.bind", async () => {
+    expect(await exchange(port.http, "GET / HTTP/1.0\r\n\r\n", undefined, "127.0.0.7")).toMatch(/web$/);
   });
 });
 
@@ -209,8 +222,13 @@ describe("haproxy.mode", () => {
   });
 
   test("where no instance is left the connection is closed", async () => {
-    await world.remove("bytes");
-    await eventually("nobody", async () => (await talk(port.bytes)) === "", 30_000);
-    expect(await accepts(port.bytes)).toBe(true);
+    await world.withoutReload(async () => {
+      await bytes.get("bytes")?.close();
+      await world.remove("bytes");
+      const gone = async () => !(await serversRunning(world.home)).some((server) => server.startsWith("bytes/"));
+      await eventually("nobody", gone, 60_000);
+      expect(await talk(port.bytes)).toBe("");
+      expect(await accepts(port.bytes)).toBe(true);
+    });
   });
 });

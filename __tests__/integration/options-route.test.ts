@@ -60,7 +60,10 @@ async function register(): Promise<void> {
     await add("dst", ["haproxy.host=dst.example.com", "haproxy.host-header=dst"], { name });
   }
   await add("redirect", ["haproxy.host=redirect.example.com", "haproxy.redirect=301,https://www.example.com/$path"]);
-  await add("redirect-host", ["haproxy.host=redirect2.example.com", "haproxy.redirect=307,https://$host/fixed?a=%[src]"]);
+  await add("redirect-host", [
+    "haproxy.host=redirect2.example.com",
+    "haproxy.redirect=307,https://$host/fixed?a=%[src]",
+  ]);
   await add("to-https", ["haproxy.https-redirect=308"]);
   await add("strict", ["haproxy.hsts=31536000;includeSubDomains"]);
   await add("guarded", ["haproxy.auth=staff", "haproxy.host=guarded.example.com"]);
@@ -88,11 +91,9 @@ async function register(): Promise<void> {
   ];
   await add("canary", canary, { name: "canary-1" });
   await add("sticky", ["haproxy.host=sticky.example.com", "haproxy.canary.sticky=true"], { name: "sticky-old" });
-  await add(
-    "sticky",
-    ["haproxy.host=sticky.example.com", "haproxy.canary.weight=50", "haproxy.canary.sticky=true"],
-    { name: "sticky-new" },
-  );
+  await add("sticky", ["haproxy.host=sticky.example.com", "haproxy.canary.weight=50", "haproxy.canary.sticky=true"], {
+    name: "sticky-new",
+  });
   for (const n of [1, 2, 3]) await add("share-a", ["haproxy.host=shared.example.com"], { name: `share-a-${n}` });
   await add("share-b", ["haproxy.host=shared.example.com"]);
   await add("empty", ["haproxy.host=empty.example.com"], { status: "critical" });
@@ -286,13 +287,24 @@ describe("who may", () => {
     for (const asked of ["/secret", "/secret/x", "/%73ecret", "//secret", "/./secret", "/secret;a=b", "/.//secret/"]) {
       expect([asked, await body({ host, path: asked })]).toEqual([asked, "401"]);
     }
-    for (const asked of ["/open/../secret", "/open/%2e%2e/secret", "/open/..%2fsecret", "/open/..;/secret", "/a%00/secret"]) {
+    for (const asked of [
+      "/open/../secret",
+      "/open/%2e%2e/secret",
+      "/open/..%2fsecret",
+      "/open/..;/secret",
+      "/a%00/secret",
+    ]) {
       expect([asked, await body({ host, path: asked })]).toEqual([asked, "400"]);
     }
-    const absolute = await exchange(scene.home.httpPort, `GET http://${host}/secret HTTP/1.1\r\nHost: ${host}\r\nConnection: close\r\n\r\n`);
+    const absolute = await exchange(
+      scene.home.httpPort,
+      `GET http://${host}/secret HTTP/1.1\r\nHost: ${host}\r\nConnection: close\r\n\r\n`,
+    );
     expect(absolute).toMatch(/^HTTP\/1.1 401 /);
     for (const odd of ["@8081!parts.example.com", "parts.example.com/secret", "a b", "a,parts.example.com", "x|y"]) {
-      expect(await exchange(scene.home.httpPort, `GET / HTTP/1.1\r\nHost: ${odd}\r\nConnection: close\r\n\r\n`)).toMatch(/^HTTP\/1.1 400 /);
+      expect(
+        await exchange(scene.home.httpPort, `GET / HTTP/1.1\r\nHost: ${odd}\r\nConnection: close\r\n\r\n`),
+      ).toMatch(/^HTTP\/1.1 400 /);
     }
     // HTTP/1.0 knows no Host: the routes of any host are left.
     expect(await exchange(scene.home.httpPort, "GET /anywhere HTTP/1.0\r\n\r\n")).toMatch(/^HTTP\/1.1 200 /);
@@ -339,7 +351,12 @@ describe("other origins", () => {
     get({
       host,
       method: "OPTIONS",
-      headers: { origin, "access-control-request-method": "PATCH", "access-control-request-headers": "X-Asked", ...more },
+      headers: {
+        origin,
+        "access-control-request-method": "PATCH",
+        "access-control-request-headers": "X-Asked",
+        ...more,
+      },
     });
 
   test("haproxy.cors.origin", async () => {
@@ -419,7 +436,9 @@ describe("shares", () => {
       expect((await get(kept)).headers["set-cookie"]).toBeUndefined();
     }
     expect([...sides].sort()).toEqual(["sticky-new", "sticky-old"]);
-    expect(await body({ host: "sticky.example.com", headers: { cookie: "sluice_side=00000000/1" } })).toMatch(/^sticky-/);
+    expect(await body({ host: "sticky.example.com", headers: { cookie: "sluice_side=00000000/1" } })).toMatch(
+      /^sticky-/,
+    );
   });
 
   test("services that want the same route share it by their instances", async () => {
@@ -448,8 +467,14 @@ describe("nobody there", () => {
       await scene.add("last", [`haproxy.host=${host}`, "haproxy.auth=staff", "haproxy.path=/in"], { name: "last" });
       await eventually("it is guarded", async () => (await body({ host, path: "/in" })) === "401", 20_000);
       await eventually("the other path is gone", async () => (await body({ host })) === "404", 20_000);
+      // What left while it still accepts connections would be held.
+      await scene.instance("last").stop();
       await scene.remove("last");
-      await eventually("nobody is there", async () => (await body({ host, path: "/in", auth: "ann:secret" })) === "503", 60_000);
+      await eventually(
+        "nobody is there",
+        async () => (await body({ host, path: "/in", auth: "ann:secret" })) === "503",
+        60_000,
+      );
       await scene.add("last", [`haproxy.host=${host}`, "haproxy.auth=staff"], { name: "last" });
       await eventually("it is back", async () => (await body({ host, auth: "ann:secret" })) === "last", 20_000);
     });

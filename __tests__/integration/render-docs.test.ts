@@ -113,7 +113,7 @@ describe("haproxy -c", () => {
   test("finds examples in docs/template.md", () => {
     expect(examples.map(({ part }) => part ?? "whole")).toEqual([
       "backend.njk",
-      "backend.njk",
+      "check.njk",
       "global.njk",
       "frontend-http.njk",
       "whole",

@@ -2,7 +2,7 @@ import { expect, test } from "@jest/globals";
 import fc from "fast-check";
 import { parseConfig, SectionCache } from "../../src/haproxy/config/parse.ts";
 import type { Config } from "../../src/haproxy/config/types.ts";
-import { mapTargets } from "../../src/haproxy/plan/map-targets.ts";
+import { inBoth, mapTargets } from "../../src/haproxy/plan/map-targets.ts";
 import { entriesByKey, inOrderOf, mapEntries, mapText } from "../../src/haproxy/plan/maps.ts";
 import { isMapOperation } from "../../src/haproxy/plan/operations.ts";
 import { planChanges } from "../../src/haproxy/plan/plan.ts";
@@ -197,8 +197,7 @@ test("whatever changes, an entry never refers to what is not there: in the proce
         await onDisk(new Map([...process].map(([file, rows]) => [file, mapText(rows)])));
         if (!reload) continue;
         const [before, after] = [poolNames(config), poolNames(wanted.config)];
-        const kept = new Set([...before].filter((name) => after.has(name)));
-        await onDisk(mapTargets(wanted.maps, disk, { loaded: before, wanted: after, kept }));
+        await onDisk(mapTargets(wanted.maps, disk, inBoth(before, after)));
         config = wanted.config;
         process = entriesOf(disk);
         expect(faults(process, after, before)).toEqual([]);

@@ -29,7 +29,16 @@ const services: fc.Arbitrary<Services> = fc
 type Action =
   | { readonly kind: "publish"; readonly services: Services }
   | { readonly kind: "advance"; readonly ms: number }
-  | { readonly kind: "refuse"; readonly operation: "add-server" | "retire-server" | "set-weight" | "edit-map" }
+  | {
+      readonly kind: "refuse";
+      readonly operation:
+        | "add-server"
+        | "retire-server"
+        | "set-weight"
+        | "edit-map"
+        | "add-backend"
+        | "publish-backend";
+    }
   | { readonly kind: "drift"; readonly which: number; readonly change: number }
   | { readonly kind: "offer"; readonly template: string }
   | {
@@ -61,7 +70,14 @@ const action: fc.Arbitrary<Action> = fc.oneof(
     weight: 2,
     arbitrary: fc.record({
       kind: fc.constant("refuse" as const),
-      operation: fc.constantFrom("add-server", "retire-server", "set-weight", "edit-map"),
+      operation: fc.constantFrom(
+        "add-server",
+        "retire-server",
+        "set-weight",
+        "edit-map",
+        "add-backend",
+        "publish-backend",
+      ),
     }),
   },
   { weight: 2, arbitrary: fc.record({ kind: fc.constant("drift" as const), which: fc.nat(20), change: fc.nat(3) }) },
@@ -73,6 +89,7 @@ const action: fc.Arbitrary<Action> = fc.oneof(
         "timeout client 60s",
         "timeout client 60s # said",
         "timeout client 9s",
+        "timeout client 9s # named",
         "tiemout",
         "throw it",
       ),
@@ -182,8 +199,11 @@ function expected(services: Services, backends: readonly string[]): Record<strin
 
 test("whatever happens, process, file and wish agree soon after it has ended, and no map names what is not loaded", async () => {
   await fc.assert(
-    fc.asyncProperty(fc.array(action, { minLength: 1, maxLength: 25 }), services, async (actions, last) => {
-      const world = new World({ settings: { resync: "5s" } });
+    fc.asyncProperty(fc.array(action, { minLength: 1, maxLength: 25 }), services, fc.boolean(), async (...given) => {
+      const [actions, last, dynamic] = given;
+      const template = dynamic ? "timeout client 60s # named" : "timeout client 60s";
+      const world = new World({ settings: { resync: "5s" }, template });
+      world.haproxy.dynamicBackends = dynamic;
       world.haproxy.failValidation(/backend bad|tiemout/);
       await world.start();
       for (const one of actions) {

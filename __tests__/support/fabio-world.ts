@@ -11,6 +11,7 @@ import { type Example, type ExampleTag, grouped } from "./fabio-examples.ts";
 import { freePort } from "./free-port.ts";
 import { OptionsScene } from "./options-scene.ts";
 import type { ServiceInstance, ServiceInstanceOptions } from "./service-instance.ts";
+import { eventually } from "./sluice.ts";
 import { statusNow } from "./system.ts";
 
 const run = promisify(execFile);
@@ -80,6 +81,12 @@ export class FabioWorld {
       for (const [name, tags] of grouped(example.tags, ({ instance }) => instance)) {
         instances.set(name, await this.join(prefix, tags));
       }
+      await eventually("the example is there", async () => {
+        const { services } = (await statusNow(this.scene.home)).reconciler;
+        return [...instances.keys()].every((name) =>
+          services.some((one) => one.name === `${prefix}-${name.charAt(0)}`),
+        );
+      });
       for (const { request: text, answer } of example.steps) await this.check(text, answer, instances);
       // Once more, now that all has settled.
       for (const { request: text, answer } of example.steps) await this.check(text, answer, instances);
@@ -88,6 +95,10 @@ export class FabioWorld {
         await this.scene.remove(instance.name);
         await instance.stop();
       }
+      await eventually("the example is gone", async () => {
+        const { services } = (await statusNow(this.scene.home)).reconciler;
+        return !services.some(({ name }) => name.startsWith(`${prefix}-`));
+      });
     }
   }
 

@@ -246,13 +246,21 @@ export class FakeHaproxy implements RuntimePort, ProcessPort {
     this.journal.push(`apply ${operations.map(summary).join(", ")}`);
     await this.held.get("apply");
     const worker = this.connected();
+    // As the client does: what relies on something that was not done is not sent.
+    let failed = false;
+    const missing = new Set<string>();
     return operations.map((operation) => {
-      const answer =
-        this.takeRefusal(operation.kind) ??
-        execute(worker, operation, this.firstCheck) ??
-        this.breakOff(worker, operation);
+      const relies = isMapOperation(operation) || operation.kind === "unpublish-backend";
+      const unsent = (relies && failed) || (operation.kind === "publish-backend" && missing.has(operation.backend));
+      const answer = unsent
+        ? "not sent"
+        : (this.takeRefusal(operation.kind) ??
+          execute(worker, operation, this.firstCheck) ??
+          this.breakOff(worker, operation));
       if (isMapOperation(operation) || isBackendOperation(operation)) {
         this.check("process", worker.maps, published(worker));
+        if (answer !== undefined) failed = true;
+        if (answer !== undefined && operation.kind === "add-backend") missing.add(operation.backend);
       }
       return answer === undefined ? { ok: true } : { ok: false, command: summary(operation), answer };
     });
@@ -302,7 +310,13 @@ export class FakeHaproxy implements RuntimePort, ProcessPort {
         servers.push({ backend, name, operational: up ? 2 : 0, ...row });
       }
     }
-    return { worker: info(worker), structure: worker.structure, servers };
+    const all = backends === undefined && this.dynamicBackends;
+    return {
+      worker: info(worker),
+      structure: worker.structure,
+      servers,
+      ...(all && { backends: new Set(worker.backends.keys()) }),
+    };
   }
 
   async readMap(file: string): Promise<readonly MapEntry[] | undefined> {

@@ -2,6 +2,7 @@
 
 import fc from "fast-check";
 import { safeName } from "../../src/routing/names.ts";
+import { metaKeyOf, type OptionKey, optionTable } from "../../src/settings/options/table.ts";
 
 /** What a stranger may have registered, as Consul's HTTP API tells it: any text, any number. */
 export interface HostileService {
@@ -182,12 +183,67 @@ const weight = fc.oneof(
 );
 
 const hugeTag = "haproxy.".padEnd(100_000, "\n'\"");
+
+/** What the other half of an option may be, whatever the key wants. */
+const optionValue = fc.oneof(
+  fc.constantFrom("true", "none", "host", "http", "grpc", "tcp", "off", "0", "100ms", "/a b", "X: %[env(HOME)]", "a,b"),
+  fc.constantFrom(
+    'X: "',
+    "X: '#\\",
+    "X: if { path / }",
+    "-m",
+    "--",
+    "$x",
+    "*",
+    "a.example.com:8080",
+    "=/x",
+    "h2c",
+    "v2",
+  ),
+  anyText,
+);
+/** Options of every kind: with the value its documentation has, or with any. */
+const option = fc
+  .constantFrom(...(Object.keys(optionTable) as OptionKey[]))
+  .chain((key) =>
+    fc
+      .oneof({ weight: 3, arbitrary: fc.constant(optionTable[key].example) }, optionValue)
+      .map((value) => [key, value] as const),
+  );
+const fabioTag = fc
+  .tuple(
+    fc.constantFrom(
+      "urlprefix-/",
+      "urlprefix-a.example.com/x",
+      "urlprefix-*.example.com/",
+      "urlprefix-:8443",
+      "urlprefix-",
+    ),
+    fc.constantFrom(
+      "",
+      " strip=/x",
+      " proto=tcp",
+      " proto=grpc",
+      " weight=0.2",
+      " redirect=301,https://$host$path",
+      " pxyproto=true",
+    ),
+    fc.oneof({ weight: 4, arbitrary: fc.constant("") }, anyText),
+  )
+  .map((parts) => parts.join(""));
+
 const tag = fc.oneof(
-  { weight: 40, arbitrary: fc.constantFrom("haproxy.enable=true", "urlprefix-/", "v1") },
-  { weight: 30, arbitrary: anyText.map((text) => `haproxy.${text}`) },
-  { weight: 30, arbitrary: anyText },
+  { weight: 30, arbitrary: fc.constantFrom("haproxy.enable=true", "urlprefix-/", "v1") },
+  { weight: 40, arbitrary: option.map(([key, value]) => `haproxy.${key}=${value}`) },
+  { weight: 5, arbitrary: option.map(([key, value]) => `haproxy.route.x.${key}=${value}`) },
+  { weight: 10, arbitrary: fabioTag },
+  { weight: 15, arbitrary: anyText.map((text) => `haproxy.${text}`) },
+  { weight: 15, arbitrary: anyText },
   fc.constant(hugeTag),
 );
+const optionMeta = fc
+  .array(option, { maxLength: 3 })
+  .map((all) => Object.fromEntries(all.map(([key, value]) => [metaKeyOf(key), value])));
 
 const status = fc.oneof(
   { weight: 6, arbitrary: fc.constant("passing") },
@@ -212,9 +268,10 @@ const entry = (service: string) =>
       Service: fc.oneof({ weight: 19, arbitrary: fc.constant(service) }, fc.constant(service.toUpperCase())),
       Address: address,
       Port: port,
-      Tags: fc.oneof(fc.constantFrom(null, [], ["haproxy.enable=true"]), fc.array(tag, { maxLength: 3 })),
+      Tags: fc.oneof(fc.constantFrom(null, [], ["haproxy.enable=true"]), fc.array(tag, { maxLength: 5 })),
       Meta: fc.oneof(
         fc.constantFrom(null, {}, { haproxy_enable: "true" }),
+        optionMeta,
         fc.dictionary(fc.oneof(fc.constantFrom("haproxy_x", "__proto__", "version"), anyText), anyText, { maxKeys: 3 }),
       ),
       Weights: fc.oneof(fc.constant(null), fc.record({ Passing: weight, Warning: weight })),

@@ -1,4 +1,4 @@
-import type { ConsulAgent } from "./consul-agent.ts";
+import type { ConsulAgent, ConsulOptions } from "./consul-agent.ts";
 import { freePort } from "./free-port.ts";
 import { type ServiceInstance, type ServiceInstanceOptions, startServiceInstance } from "./service-instance.ts";
 import { eventually, type RunningSluice, runtimeCommand, type SluiceHome, workerPid } from "./sluice.ts";
@@ -27,10 +27,13 @@ export class OptionsScene {
   }
 
   /** @param settingsFor the settings, made with the home they are for */
-  static async begin(settingsFor: (home: SluiceHome) => Promise<Record<string, unknown>>): Promise<OptionsScene> {
+  static async begin(
+    settingsFor: (home: SluiceHome) => Promise<Record<string, unknown>>,
+    consulOptions?: ConsulOptions,
+  ): Promise<OptionsScene> {
     const scene = new Scene();
     try {
-      const consul = await scene.consul();
+      const consul = await scene.consul(consulOptions);
       const home = await scene.home(consul.address);
       await home.configure(await settingsFor(home));
       return new OptionsScene(scene, consul, home);

@@ -13,9 +13,12 @@ export interface RawConnection {
   destroy(): void;
 }
 
-/** @param from the address it comes from. Default: 127.0.0.1 */
-export async function rawConnection(port: number, from = "127.0.0.1"): Promise<RawConnection> {
-  const socket = connect({ host: "127.0.0.1", port, localAddress: from });
+/**
+ * @param from the address it comes from. Default: 127.0.0.1
+ * @param to the address it goes to. Default: 127.0.0.1
+ */
+export async function rawConnection(port: number, from = "127.0.0.1", to = "127.0.0.1"): Promise<RawConnection> {
+  const socket = connect({ host: to, port, localAddress: from });
   let received = Buffer.alloc(0);
   let over = false;
   const waiting = new Set<() => void>();
@@ -67,8 +70,8 @@ export async function rawConnection(port: number, from = "127.0.0.1"): Promise<R
 }
 
 /** Sends these bytes and gives back all that comes until the other side closes. */
-export async function exchange(port: number, bytes: string | Buffer, from?: string): Promise<string> {
-  const connection = await rawConnection(port, from);
+export async function exchange(port: number, bytes: string | Buffer, from?: string, to?: string): Promise<string> {
+  const connection = await rawConnection(port, from, to);
   connection.write(bytes);
   return (await connection.closed).toString("latin1");
 }

@@ -29,7 +29,7 @@ export function testSettings(changes: Readonly<Record<string, unknown>> = {}): S
 /**
  * A template the stub renders. Its text goes into `defaults`, so that any difference but a comment is one of structure;
  * `throw <message>` and `bug <message>` fail while rendering, as a template or as a defect would; with the words
- * `without checks` in it servers have none. Of a server's meta, `line` is a line of its backend, `option` stands behind
+ * `without checks` in it servers have none; with `named` backends come from named defaults. Of a server's meta, `line` is a line of its backend, `option` stands behind
  * its own, and `throw` cannot be rendered.
  */
 export function testTemplate(text: string): TemplateSource {
@@ -46,10 +46,11 @@ const stubRender: RenderPort = {
       if (message !== undefined) throw new SluiceError("ERR_VALUE_UNSAFE", message, { details: { backend: name } });
     }
     if (fault === "bug") throw new TypeError(message);
+    const named = source.includes("named");
     const text = [
       "global",
       `  stats socket ${runtimeSocket} mode 600 level admin expose-fd listeners`,
-      "defaults",
+      named ? "defaults common" : "defaults",
       "  mode http",
       `  ${source}`,
       `  default-server ${source.includes("without checks") ? "" : "check "}inter 10s`,
@@ -57,8 +58,7 @@ const stubRender: RenderPort = {
       "  bind :80",
       `  use_backend %[req.hdr(host),lower,map(${hostsMap})]`,
       ...loadBalancer.backends.flatMap(({ name, balance, servers }) => [
-        `backend ${name}`,
-        `  balance ${balance}`,
+        ...(named ? [`backend ${name} from common`] : [`backend ${name}`, `  balance ${balance}`]),
         ...new Set(servers.flatMap(({ meta }) => (meta["line"] === undefined ? [] : [`  ${meta["line"]}`]))),
         ...servers.map((one) =>
           `  server ${one.name} ${one.address}:${one.port} weight ${one.weight} ${one.meta["option"] ?? ""}`.trimEnd(),
@@ -66,7 +66,7 @@ const stubRender: RenderPort = {
       ]),
     ];
     const hosts = loadBalancer.routes.map((one) => `${one.host} ${leadsTo(one)}\n`).join("");
-    return { text: `${text.join("\n")}\n`, maps: new Map([[hostsMap, hosts]]), assets: new Map() };
+    return { text: `${text.join("\n")}\n`, maps: new Map([[hostsMap, hosts]]), assets: new Map(), excluded: [] };
   },
 };
 

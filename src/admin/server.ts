@@ -34,6 +34,11 @@ export interface CatalogSummary {
   readonly outage?: { readonly since: string; readonly reason: string };
   readonly stale: readonly { readonly name: string; readonly since: string; readonly reason: string }[];
   readonly beyondBudget: readonly string[];
+  /** Operators' overrides in Consul's key-value store; `reason`: why they may be old, or are not known. */
+  readonly overrides: { readonly known: number; readonly reason?: string };
+  /** Other datacenters that services are watched in; `reason`: why what is known of one may be old, or is nothing. */
+  readonly datacenters: readonly { readonly datacenter: string; readonly services: number; readonly reason?: string }[];
+  readonly queries: readonly { readonly name: string; readonly reason?: string }[];
 }
 
 export interface AdminActions {

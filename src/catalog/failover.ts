@@ -1,6 +1,7 @@
 import { readOption } from "../settings/options/read-options.ts";
 import { metaKeyOf } from "../settings/options/table.ts";
 import type { Settings } from "../settings/schema.ts";
+import { commaList } from "../support/comma-list.ts";
 import type { Instance, Override } from "./types.ts";
 
 const tagPrefix = "haproxy.failover=";
@@ -30,9 +31,9 @@ export function failoverOf(
     byInstances(said) ??
     optionOf(settings, name) ??
     optionOf(settings, "*") ??
-    settings.failover?.split(",").map((one) => one.trim());
-  if (asked === undefined) return none;
-  return [...new Set(asked)].filter((datacenter) => datacenter !== "" && datacenter !== here).slice(0, most);
+    commaList(settings.failover);
+  if (asked.length === 0) return none;
+  return [...new Set(asked)].filter((datacenter) => datacenter !== here).slice(0, most);
 }
 
 function optionOf({ options }: Pick<Settings["services"], "options">, name: string): readonly string[] | undefined {

@@ -1,5 +1,6 @@
 import type { Settings } from "../settings/schema.ts";
 import type { Clock } from "../support/clock.ts";
+import { commaList } from "../support/comma-list.ts";
 import type { Logger } from "../support/logger.ts";
 import type { ConsulClient } from "./consul-client.ts";
 import { type DatacenterStatus, Elsewhere } from "./elsewhere.ts";
@@ -106,7 +107,7 @@ export class OtherPlaces {
     }
     this.followed = followed;
     this.elsewhere.follow(followed, most, wanted.here);
-    this.queries.follow(namesOf(wanted.services.queries), wanted.here);
+    this.queries.follow(commaList(wanted.services.queries), wanted.here);
   }
 
   /** What the prepared queries gave, as services; of those without an answer, their names. */
@@ -151,14 +152,6 @@ export class OtherPlaces {
 }
 
 const nothing: readonly Spoken[] = [];
-
-/** Names out of a setting that separates them by commas. */
-function namesOf(setting: string | undefined): readonly string[] {
-  return (setting ?? "")
-    .split(",")
-    .map((name) => name.trim())
-    .filter((name) => name !== "");
-}
 
 function nodeAndId({ node, id }: Instance): string {
   return JSON.stringify([node, id]);

@@ -5,7 +5,7 @@ import { toSluiceError } from "../support/errors.ts";
 import type { Logger } from "../support/logger.ts";
 import { invalidShape } from "./answers.ts";
 import { plainDeadlineMs } from "./blocking-query.ts";
-import { type ConsulClient, pathSegment } from "./consul-client.ts";
+import { type ConsulClient, type ConsulRequest, pathSegment } from "./consul-client.ts";
 import { readInstances, sameInstances } from "./health.ts";
 import type { Slots } from "./slots.ts";
 import type { CatalogService, Instance } from "./types.ts";
@@ -122,8 +122,10 @@ export class Queries {
   private async ask(name: string, here: string, polled: Polled): Promise<number | undefined> {
     const { client, clock, logger, reads } = this.options;
     const { signal } = polled.life;
-    const request = { path: `/query/${pathSegment(name)}/execute` };
-    const answer = await reads().run(() => client.get(request, { signal, deadlineMs: plainDeadlineMs }), signal);
+    const answer = await reads().run(
+      () => client.get(queryRequest(name), { signal, deadlineMs: plainDeadlineMs }),
+      signal,
+    );
     const instances = readQuery(answer.body, name, here, polled.service?.instances);
     polled.lastGoodAt = clock.wall();
     const before = polled.service;
@@ -145,6 +147,10 @@ export class Queries {
     polled.service = { ...service, freshness: { asOf: service.freshness.asOf, stale: true, reason } };
     onChange(name, clock.now());
   }
+}
+
+export function queryRequest(name: string): ConsulRequest {
+  return { path: `/query/${pathSegment(name)}/execute` };
 }
 
 /**

@@ -1,5 +1,6 @@
 import type { Settings } from "../settings/schema.ts";
 import { type Clock, systemClock } from "../support/clock.ts";
+import { commaList } from "../support/comma-list.ts";
 import { toSluiceError } from "../support/errors.ts";
 import { type Logger, silentLogger } from "../support/logger.ts";
 import { datacenterOf } from "./agent-facts.ts";
@@ -17,6 +18,7 @@ import {
   readOverrides,
   seeingAll,
 } from "./overrides.ts";
+import { queryRequest, readQuery } from "./queries.ts";
 import { isTurnedAway } from "./refusal.ts";
 import {
   type CatalogSettings,
@@ -70,12 +72,22 @@ export async function readSnapshotOnce(
       }
     };
     await Promise.all(Array.from({ length: connections }, worker));
+    const unwatched = new Set<string>();
+    const queries = commaList(services.queries).filter((name) => !names.includes(name));
+    for (const name of queries) {
+      const key = { datacenter, name };
+      const service = await readQueryOnce(ask, key, clock, signal);
+      if (service === undefined) unwatched.add(serviceKeyString(key));
+      else found.set(serviceKeyString(key), service);
+    }
     const selected = new Set(names);
     const unselected = [...list.keys()].filter((name) => !selected.has(name));
     return {
-      services: new Map(names.flatMap((name) => entryOf(found, serviceKeyString({ datacenter, name })))),
+      services: new Map(
+        [...names, ...queries].flatMap((name) => entryOf(found, serviceKeyString({ datacenter, name }))),
+      ),
       unselected: new Set(unselected.map((name) => serviceKeyString({ datacenter, name }))),
-      unwatched: new Set(),
+      unwatched,
       departed: new Set(),
       ...(overrides !== undefined && { overrides }),
       sequence: 1,
@@ -116,6 +128,22 @@ async function readOverridesOnce(
     signal.throwIfAborted();
     if (isTurnedAway(toSluiceError(thrown))) return undefined;
     throw thrown;
+  }
+}
+
+/** Undefined where the query is not answered: nothing is known of what it stands for. */
+async function readQueryOnce(
+  ask: Ask,
+  key: ServiceKey,
+  clock: Clock,
+  signal: AbortSignal,
+): Promise<CatalogService | undefined> {
+  try {
+    const instances = readQuery((await ask(queryRequest(key.name))).body, key.name, key.datacenter);
+    return { key, instances, freshness: { asOf: clock.wall(), stale: false } };
+  } catch {
+    signal.throwIfAborted();
+    return undefined;
   }
 }
 

@@ -70,8 +70,15 @@ export class CredentialFiles {
     return () => watch.close();
   }
 
+  /** Those whose name the option `auth` can have. */
   #schemes() {
-    return Object.entries(this.#options.settings.auth).sort(([a], [b]) => (a < b ? -1 : 1));
+    const all = Object.entries(this.#options.settings.auth).sort(([a], [b]) => (a < b ? -1 : 1));
+    return all.filter(([name, { file }]) => {
+      const usable = /^[A-Za-z0-9_-]{1,64}$/.test(name);
+      if (!usable)
+        this.#say(file, "auth", [`${JSON.stringify(name)} is no name of a scheme; use letters, digits, _ and -`]);
+      return usable;
+    });
   }
 
   #files(): readonly string[] {

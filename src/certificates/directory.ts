@@ -216,9 +216,13 @@ export class CertificateDirectory implements CertificatesPort {
     }
     if (again) this.#soon(settleMs);
     if (fresh.size === 0) return;
+    // Until HAProxy has been asked, what was in force stays.
+    for (const name of fresh.keys()) {
+      if (!this.#sources.has(name)) this.#sources.set(name, this.#remembered(name));
+    }
     const verdicts = await this.#options.judge(new Map([...fresh].map(([name, one]) => [name, one.certificate.pem])));
     for (const [name, { digest, certificate }] of fresh) {
-      const known = this.#sources.get(name) ?? this.#remembered(name);
+      const known = this.#sources.get(name) ?? {};
       const refusal = verdicts.get(name);
       if (refusal === undefined) this.#accept(known.good, digest, certificate);
       else this.#refuse(name, known, digest, `HAProxy does not take it: ${refusal}`);

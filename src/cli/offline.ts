@@ -4,6 +4,7 @@ import path from "node:path";
 import { readSnapshotOnce } from "../catalog/read-once.ts";
 import { parseSnapshot } from "../catalog/snapshot-file.ts";
 import type { Snapshot } from "../catalog/types.ts";
+import { CredentialFiles } from "../certificates/credential-files.ts";
 import { accept } from "../guard/accept.ts";
 import { guardPolicy } from "../guard/policy.ts";
 import type { Accepted } from "../guard/types.ts";
@@ -12,9 +13,11 @@ import { checkBinary } from "../haproxy/process/validate.ts";
 import { createDesire, type Wish } from "../reconciler/desire.ts";
 import { Renderer } from "../render/renderer.ts";
 import { loadTemplate } from "../render/template-source.ts";
+import type { Material } from "../render/types.ts";
 import type { Settings } from "../settings/schema.ts";
 import { parseAccepted } from "../store/accepted-file.ts";
 import { type StatePaths, statePaths } from "../store/paths.ts";
+import { systemClock } from "../support/clock.ts";
 import { SluiceError, systemErrorCode, toSluiceError } from "../support/errors.ts";
 import { version } from "../version.ts";
 
@@ -39,6 +42,8 @@ export interface WishOptions {
   readonly haproxyVersion?: string | undefined;
   /** What the operator accepted last: services it remembers although they are empty, instances it holds. */
   readonly previous?: Accepted | undefined;
+  /** Files of people, where they were read already. Default: they are read. */
+  readonly material?: Material;
 }
 
 /** The pure way, once: what the settings and the template make of a snapshot. Everybody is let in. */
@@ -46,14 +51,25 @@ export async function wishFor(
   settings: Settings,
   snapshot: Snapshot,
   paths: StatePaths,
-  { haproxyVersion, previous }: WishOptions = {},
+  { haproxyVersion, previous, material }: WishOptions = {},
 ): Promise<Wish> {
   const template = await loadTemplate(settings.template);
   const accepted = accept(previous, snapshot, new Map(), guardPolicy(settings), Date.now());
-  const renderer = new Renderer({ paths, version, ...(haproxyVersion !== undefined && { haproxyVersion }) });
+  const renderer = new Renderer({
+    paths,
+    version,
+    material: material ?? (await materialFor(settings, paths)),
+    ...(haproxyVersion !== undefined && { haproxyVersion }),
+  });
   const desire = createDesire(renderer, new SectionCache(), paths.runtimeSocket);
   const everybody = { ...settings, services: { ...settings.services, admit: "at-once" as const } };
   return desire(accepted.services, { settings: everybody, template }, new Map(), new Map(), accepted.overrides);
+}
+
+/** Files of people that the configuration is made of. What is wrong with them `sluice validate` tells. */
+async function materialFor(settings: Settings, { certificateList }: StatePaths): Promise<Material> {
+  const files = new CredentialFiles({ settings, clock: systemClock, emit: () => undefined });
+  return { ...(settings.https.bind !== undefined && { certificateList }), ...(await files.read()) };
 }
 
 /** What the operator accepted last, as its state directory has it; undefined where there is nothing usable. */

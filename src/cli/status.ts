@@ -42,6 +42,11 @@ function described({ ready, reasons, reconciler, catalog, ...rest }: OperatorSta
       ({ pid, since, connections }) => `old worker ${pid}: finishes ${connections} connections since ${since}\n`,
     ),
     catalog.outage === undefined ? "" : `${catalog.outage.reason}\n`,
+    catalog.overrides.reason === undefined ? "" : `overrides: ${catalog.overrides.reason}\n`,
+    ...catalog.datacenters.map(({ datacenter, services: count, reason }) =>
+      reason === undefined ? "" : `datacenter ${datacenter}, for ${count} services: ${reason}\n`,
+    ),
+    ...catalog.queries.map(({ name, reason }) => (reason === undefined ? "" : `prepared query ${name}: ${reason}\n`)),
     table(stale.slice(0, mostStale)),
     stale.length > mostStale ? `and ${stale.length - mostStale} more; --json shows all\n` : "",
     services.length === 0 ? "" : "\n",

@@ -1,11 +1,11 @@
 import { mkdir, writeFile } from "node:fs/promises";
 import path from "node:path";
 import type { Command } from "commander";
+import { listText } from "../haproxy/config/certificate-list.ts";
 import { printConfig } from "../haproxy/config/print.ts";
 import { checkBinary, validateConfig } from "../haproxy/process/validate.ts";
+import { type OperatorTls, openTls } from "../operator-tls.ts";
 import { explain } from "../reconciler/commit.ts";
-import type { Wish } from "../reconciler/desire.ts";
-import type { StatePaths } from "../store/paths.ts";
 import { systemClock } from "../support/clock.ts";
 import { snapshotFor, wishFor, withScratchPaths } from "./offline.ts";
 import { addSettingOptions, settingsOf } from "./setting-options.ts";
@@ -31,9 +31,19 @@ export function addValidateCommand(program: Command, terminal: Terminal, outcome
     const version = await checkBinary(settings.haproxy.binary);
     const snapshot = await snapshotFor(settings, options.snapshot, signal);
     await withScratchPaths(async (paths) => {
-      const wish = await wishFor(settings, snapshot, paths, { haproxyVersion: version.text });
+      const said: string[] = [];
+      const tls = await openTls({
+        settings,
+        paths,
+        kept: new Map(),
+        clock: systemClock,
+        emit: (_type, severity, message) => void (severity === "info" || said.push(message)),
+      });
+      tls.close();
+      const wish = await wishFor(settings, snapshot, paths, { haproxyVersion: version.text, material: tls.material });
       const text = printConfig(wish.desired.config);
-      await writeFiles(wish, paths, text);
+      await writeFiles([...wish.desired.maps, ...wish.assets, ...certificateFiles(tls), [paths.candidate, text]]);
+      await mkdir(paths.sockets, { recursive: true });
       const verdict = await validateConfig({
         binary: settings.haproxy.binary,
         file: paths.candidate,
@@ -41,7 +51,7 @@ export function addValidateCommand(program: Command, terminal: Terminal, outcome
         signal,
       });
       const problems = verdict.ok ? [] : explain(verdict.problems, text);
-      const warnings = verdict.ok ? verdict.warnings : [];
+      const warnings = [...said, ...(verdict.ok ? verdict.warnings : [])];
       const { excluded } = wish.loadBalancer;
       outcome.exitCode = verdict.ok ? 0 : 1;
       if (options.json === true) {
@@ -60,10 +70,16 @@ export function addValidateCommand(program: Command, terminal: Terminal, outcome
   });
 }
 
-async function writeFiles(wish: Wish, paths: StatePaths, text: string): Promise<void> {
-  for (const [file, content] of [...wish.desired.maps, ...wish.assets, [paths.candidate, text] as const]) {
+function certificateFiles({ certificates }: OperatorTls): readonly (readonly [string, string])[] {
+  const all = certificates?.latest() ?? [];
+  const list = certificates === undefined ? [] : [[certificates.list, listText(all)] as const];
+  return [...list, ...all.map(({ file, pem }) => [file, pem.reveal()] as const)];
+}
+
+/** The directory is one that only its owner may enter. */
+async function writeFiles(files: readonly (readonly [string, string])[]): Promise<void> {
+  for (const [file, content] of files) {
     await mkdir(path.dirname(file), { recursive: true });
     await writeFile(file, content);
   }
-  await mkdir(paths.sockets, { recursive: true });
 }

@@ -7,7 +7,7 @@ import { addSettingOptions, settingsOf } from "./setting-options.ts";
 import { type Outcome, type Terminal, table } from "./terminal.ts";
 
 const examples = `
-Examples:
+Example:
   sluice why shop.example.com/api/orders
   sluice why https://shop.example.com/ --method POST --header 'X-Canary: always' --from 10.1.2.3
   sluice why :5432

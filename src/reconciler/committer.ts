@@ -3,6 +3,7 @@ import { type BackoffPolicy, backoffMs } from "../support/backoff.ts";
 import { SluiceError, toSluiceError } from "../support/errors.ts";
 import { isShortage } from "../support/shortage.ts";
 import { Wake } from "../support/wake.ts";
+import type { BusyBind } from "./closed-ports.ts";
 import type { Wish } from "./desire.ts";
 import { writeEndpoints } from "./endpoints.ts";
 import { GrowingRetry } from "./growing-retry.ts";
@@ -20,6 +21,8 @@ export interface CommitterParts extends LaneParts {
    * is. Where there is no wish: of the newest one.
    */
   readonly isolate: (wish: Wish | undefined, complaint: Complaint, signal: AbortSignal) => Promise<boolean>;
+  /** Leaves ports that cannot be opened closed, where services asked for them. False: all stays as it is. */
+  readonly closePorts: (wish: Wish, busy: readonly BusyBind[], signal: AbortSignal) => boolean;
   /** It was found out: there is something else to ask for. */
   readonly onIsolated: () => void;
   /** HAProxy takes this configuration from a file. */
@@ -185,14 +188,11 @@ export class Committer {
       if (request.kind === "wish") this.fileRetry.reset();
     } else {
       this.putBack(behind);
-      if (request.kind === "wish" && outcome.stage === "validate") {
-        const { problems, places = [] } = outcome;
-        if (await this.parts.isolate(request.wish, { problems, places }, signal)) {
-          // What was asked for meanwhile is as bad; the pass that follows asks for what is left.
-          this.request = undefined;
-          this.parts.onIsolated();
-          return;
-        }
+      if (request.kind === "wish" && (await this.goOnWithout(request.wish, outcome, signal))) {
+        // What was asked for meanwhile is as bad; the pass that follows asks for what is left.
+        this.request = undefined;
+        this.parts.onIsolated();
+        return;
       }
     }
     this.parts.onStructure(request, outcome);
@@ -200,6 +200,16 @@ export class Committer {
       const message = "HAProxy is not running: neither its file nor the new structure could be started";
       throw new SluiceError("ERR_HAPROXY_START", message, { retryable: true });
     }
+  }
+
+  /** Whether there is something else to ask for, without what HAProxy or the machine does not take. */
+  private async goOnWithout(
+    wish: Wish,
+    { stage, problems, places = [], busy = [] }: StructureOutcome & { readonly kind: "refused" },
+    signal: AbortSignal,
+  ): Promise<boolean> {
+    if (stage === "preflight") return this.parts.closePorts(wish, busy, signal);
+    return stage === "validate" && this.parts.isolate(wish, { problems, places }, signal);
   }
 
   private async writeBehind(since: number, signal: AbortSignal): Promise<void> {

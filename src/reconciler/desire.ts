@@ -42,10 +42,11 @@ export function createDesire(
   admitted: Admitted,
   doubted?: Admitted,
   overrides?: ReadonlyMap<string, Override>,
+  closedPorts?: ReadonlyMap<number, string>,
 ) => Wish {
   const route = createRouter();
-  return (services, inputs, admitted, doubted, overrides) => {
-    const loadBalancer = route(services, inputs.settings, admitted, doubted, overrides);
+  return (services, inputs, admitted, doubted, overrides, closedPorts) => {
+    const loadBalancer = route(services, inputs.settings, admitted, doubted, overrides, closedPorts);
     const rendered = render.render(loadBalancer, inputs.settings, inputs.template);
     const parsed = parseConfig(rendered.text, sections);
     // A template that opens no socket of ours gets one: without it nothing could be changed at run time.

@@ -1,4 +1,7 @@
+import { parseConfig } from "../haproxy/config/parse.ts";
+import { inBoth, mapTargets } from "../haproxy/plan/map-targets.ts";
 import { observedBackends } from "../haproxy/plan/plan.ts";
+import { poolNames } from "../haproxy/plan/pools.ts";
 import { hexDigest } from "../support/digest.ts";
 import { explain, fileText, placesOf } from "./commit.ts";
 import { announceDrift, serverDrift } from "./drift.ts";
@@ -58,9 +61,15 @@ export async function writeEndpoints(
     }
   }
   state.fileRefused = undefined;
-  const changedMaps = await writeMaps(store, oldMaps, running.maps);
+  // A file with backends that were made at run time is in place before the maps that lead there.
+  const grows = capabilities.dynamicBackends && text !== oldText && oldText !== undefined;
+  const between = grows
+    ? mapTargets(running.maps, oldMaps, inBoth(poolNames(parseConfig(oldText)), poolNames(running.config)))
+    : running.maps;
+  const changedMaps = await writeMaps(store, oldMaps, between);
   if (text !== oldText) {
     await store.writeConfig(text);
+    await writeMaps(store, between, running.maps);
     state.generation += 1;
   }
   await store.saveState({ generation: state.generation, leaving: [...state.leaving.values()] });

@@ -7,7 +7,7 @@ import type { LoadBalancer } from "../routing/types.ts";
 import type { Clock } from "../support/clock.ts";
 import { announceHeld, announceReleased } from "./announce-holds.ts";
 import type { EventLog } from "./events.ts";
-import { heldServers } from "./held-servers.ts";
+import { heldServers, reachedAt } from "./held-servers.ts";
 import { HoldProbes } from "./holds.ts";
 import type { CatalogPort, ProbePort, RuntimePort } from "./ports.ts";
 import { LossVerification } from "./verify-losses.ts";
@@ -40,7 +40,11 @@ export class Guard {
 
   constructor(parts: GuardParts) {
     this.parts = parts;
-    this.probes = new HoldProbes({ ...parts, servers: () => this.servers() });
+    this.probes = new HoldProbes({
+      ...parts,
+      servers: () => this.servers(),
+      reachedAt: (service, instance) => reachedAt(service, instance, parts.loadBalancer()),
+    });
   }
 
   /** The guard's word on a snapshot, said and seen to. */

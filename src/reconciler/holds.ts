@@ -20,6 +20,8 @@ interface Asked {
   readonly service: string;
   readonly instance: Instance;
   readonly held: boolean;
+  /** Where it is asked. */
+  readonly at: { readonly address: string; readonly port: number };
 }
 
 export interface HoldProbesParts {
@@ -28,6 +30,8 @@ export interface HoldProbesParts {
   readonly clock: Clock;
   /** HAProxy's servers that stand for what is held now. */
   readonly servers: () => HeldServers;
+  /** Where HAProxy reaches an instance of a service (key string). */
+  readonly reachedAt: (service: string, instance: Instance) => { readonly address: string; readonly port: number };
   /** Called when the guard has something new to judge, and after each round. */
   readonly onAnswers: () => void;
 }
@@ -62,7 +66,9 @@ export class HoldProbes {
     for (const [all, held] of [[holds, true] as const, [suspects, false] as const]) {
       for (const { service, instance } of all) {
         const key = holdKey(service, instance);
-        asked.set(key, { key, service, instance, held });
+        // Once it has left HAProxy, nobody can tell any more.
+        const at = before.get(key)?.at ?? this.parts.reachedAt(service, instance);
+        asked.set(key, { key, service, instance, held, at });
       }
     }
     this.asked = asked;
@@ -115,8 +121,8 @@ export class HoldProbes {
   }
 
   /** @returns whether the guard would judge otherwise now */
-  private async askOne({ key, instance, held }: Asked): Promise<boolean> {
-    const answer = await this.parts.probe.probe(instance.address, instance.port, timeoutMs);
+  private async askOne({ key, held, at }: Asked): Promise<boolean> {
+    const answer = await this.parts.probe.probe(at.address, at.port, timeoutMs);
     this.asking.delete(key);
     if (!this.asked.has(key) || this.answers.get(key) === false) return false;
     if (answer === "refuses") return this.letGo(key, "refused");

@@ -77,6 +77,8 @@ export interface Observation {
   /** Value of SLUICE_STRUCTURE in the process's environment; undefined when it is not set. */
   readonly structure: string | undefined;
   readonly servers: readonly ObservedServer[];
+  /** Names of all backends; only of a process that makes them at run time, where all servers were asked for. */
+  readonly backends?: ReadonlySet<string>;
 }
 
 /** What `haproxy -c` or the preflight said. */
@@ -87,6 +89,8 @@ export type Verdict =
 export interface ConfigProblem {
   /** 1-based line of the candidate file; undefined where HAProxy names none. */
   readonly line?: number;
+  /** The port that cannot be listened on, where that is the problem. */
+  readonly port?: number;
   readonly message: string;
 }
 

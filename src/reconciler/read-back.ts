@@ -1,3 +1,4 @@
+import { withoutMissing } from "../haproxy/plan/backends.ts";
 import { isOrdered } from "../haproxy/plan/map-use.ts";
 import { mapText, sameEntries } from "../haproxy/plan/maps.ts";
 import { observedBackends } from "../haproxy/plan/plan.ts";
@@ -41,9 +42,14 @@ export async function readBack(
     const text = mapText(entries);
     maps.set(path, sameEntries(text, believed, isOrdered(running.config, path)) ? believed : text);
   }
-  state.current = { ...running, maps };
+  const { backends } = observation;
+  // Another worker, started on a file that did not have them yet, has no backends that were made at run time.
+  const config = backends === undefined ? running.config : withoutMissing(running.config, backends);
+  state.current = { ...running, config, maps };
   settleLeaving(state, observation.servers, clock);
-  const pools = poolNames(running.config);
+  for (const name of state.leavingBackends.keys())
+    if (backends?.has(name) === false) state.leavingBackends.delete(name);
+  const pools = poolNames(config);
   return { kind: "known", servers: observedBackends(observation.servers, pools), rows: observation.servers };
 }
 

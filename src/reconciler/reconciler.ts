@@ -10,6 +10,7 @@ import { announceApplied, announceExclusions } from "./announce.ts";
 import { applyPlan } from "./apply.ts";
 import type { Beginning, ReconcilerParts } from "./beginning.ts";
 import { CertificateLane } from "./certificate-lane.ts";
+import { ClosedPorts } from "./closed-ports.ts";
 import { Committer } from "./committer.ts";
 import { createDesire, type Inputs, type Wish } from "./desire.ts";
 import { announceDrift, mapDrift, serverDrift } from "./drift.ts";
@@ -45,6 +46,7 @@ export class Reconciler {
   private readonly parts: ReconcilerParts;
   private readonly mutex = new Mutex();
   readonly isolation: Isolation;
+  private readonly closedPorts: ClosedPorts;
   private readonly desire;
   private readonly desireCandidate;
   private leaving: LeavingServers | undefined;
@@ -81,6 +83,7 @@ export class Reconciler {
       beginning.quarantine,
       beginning.accepted?.services ?? new Map(),
     );
+    this.closedPorts = new ClosedPorts({ ...parts, state: this.state, onOpen: () => this.trigger("retry") });
     const { certificates } = parts;
     this.certificateLane =
       certificates && new CertificateLane({ ...parts, certificates }, beginning.certificates ?? new Map());
@@ -92,6 +95,7 @@ export class Reconciler {
       minReloadIntervalMs: () => this.trial.inForce.settings.reload.minInterval,
       doubting: (wish, down) => this.doubting(wish, down),
       isolate: (wish, complaint, signal) => this.isolate(wish ?? this.wish, complaint, signal),
+      closePorts: (wish, busy, signal) => this.closedPorts.close(wish, busy, signal),
       onIsolated: () => this.trigger("isolated"),
       onTaken: (config) => this.isolation.taken(config),
       onStructure: (request, outcome) => this.onStructure(request, outcome),
@@ -147,6 +151,7 @@ export class Reconciler {
     await this.isolation.settled();
     this.surprises.stop();
     this.structures.stop();
+    this.closedPorts.stop();
     this.trial.stop();
   }
 
@@ -304,7 +309,7 @@ export class Reconciler {
 
   private wishOf(desire: typeof this.desire, services: Wish["services"], inputs: Inputs): Wish {
     const { admitted, doubted } = this.admission;
-    return desire(services, inputs, admitted, doubted, this.accepted?.overrides);
+    return desire(services, inputs, admitted, doubted, this.accepted?.overrides, this.closedPorts.closed);
   }
 
   /**
@@ -396,7 +401,8 @@ export class Reconciler {
     const { admission, trial } = this;
     if (!admission.doubt(down)) return wish;
     const desire = wish.inputs === trial.inForce ? this.desire : this.desireCandidate;
-    return desire(wish.services, wish.inputs, admission.admitted, admission.doubted, wish.overrides);
+    const { admitted, doubted } = admission;
+    return desire(wish.services, wish.inputs, admitted, doubted, wish.overrides, this.closedPorts.closed);
   }
 
   /** What differs from what was believed, and was not changed by ourselves since, is somebody else's doing. */

@@ -3,7 +3,7 @@ import { parseConfig } from "../haproxy/config/parse.ts";
 import type { Position } from "../haproxy/config/position.ts";
 import { printConfig } from "../haproxy/config/print.ts";
 import type { Config } from "../haproxy/config/types.ts";
-import { mapTargets, type Pools } from "../haproxy/plan/map-targets.ts";
+import { inBoth, mapTargets } from "../haproxy/plan/map-targets.ts";
 import { inOrderOf } from "../haproxy/plan/maps.ts";
 import { poolNames } from "../haproxy/plan/pools.ts";
 import type { ReloadReason } from "../haproxy/plan/types.ts";
@@ -11,6 +11,7 @@ import type { WorkerInfo } from "../haproxy/runtime/types.ts";
 import { hexDigest } from "../support/digest.ts";
 import { SluiceError, toSluiceError } from "../support/errors.ts";
 import { candidateOf } from "./candidate.ts";
+import { type BusyBind, busyBinds } from "./closed-ports.ts";
 import { explain, placesOf, pointsAtServer, structureDigest } from "./commit.ts";
 import type { Wish } from "./desire.ts";
 import { mostInEvent } from "./events.ts";
@@ -42,6 +43,8 @@ export type StructureOutcome =
       readonly problems: readonly string[];
       /** What the lines belong to that `haproxy -c` named. */
       readonly places?: readonly Position[];
+      /** What the preflight could not listen on. */
+      readonly busy?: readonly BusyBind[];
     };
 
 /**
@@ -98,7 +101,10 @@ export async function changeStructure(
     };
   }
   const ready = await process.preflight(text, state.up ? oldText : undefined, signal);
-  if (!ready.ok) return { kind: "refused", stage: ready.stage, refused, problems: explain(ready.problems, text) };
+  if (!ready.ok) {
+    const [problems, busy] = [explain(ready.problems, text), busyBinds(ready.problems, text)];
+    return { kind: "refused", stage: ready.stage, refused, problems, busy };
+  }
 
   await writeMaps(store, await store.readMaps(), newMaps);
   await parts.certificateLane?.writeWanted();
@@ -165,11 +171,6 @@ export async function reloadLiveFile(
   await follow(parts, running, worker, signal);
   announceLoaded(parts, worker, clock.now() - started, { structure: running.structure });
   return { kind: "loaded", structure: running.structure };
-}
-
-/** Neither of the two structures is to meet a backend in the maps that it does not have. */
-function inBoth(loaded: ReadonlySet<string>, wanted: ReadonlySet<string>): Pools {
-  return { loaded, wanted, kept: new Set([...loaded].filter((name) => wanted.has(name))) };
 }
 
 /** Another worker runs, on this configuration: all talk goes to that one from here on. */

@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from "node:util";
 import { serviceKeyString } from "../catalog/service-key.ts";
 import type { ServiceKey } from "../catalog/types.ts";
 import type { Settings } from "../settings/schema.ts";
@@ -18,31 +19,39 @@ export type AssemblySettings = Pick<Settings, "http" | "https" | "stats" | "tcp"
  *
  * The function is pure; what did not change since the last call keeps its identity, and costs next to nothing.
  */
-export function createAssembler(): (found: readonly ServiceBackend[], settings: AssemblySettings) => LoadBalancer {
+export function createAssembler(): (
+  found: readonly ServiceBackend[],
+  settings: AssemblySettings,
+  closedPorts?: ReadonlyMap<number, string>,
+) => LoadBalancer {
   const merge = createMerger();
   let listening: Listening | undefined;
-  let mapped: { readonly routes: readonly Route[]; readonly listening: Listening; readonly maps: RouteMaps } | undefined;
+  let mapped:
+    | { readonly routes: readonly Route[]; readonly merged: MergedListeners; readonly maps: RouteMaps }
+    | undefined;
   let left: readonly Exclusion[] = [];
-  return (found, settings) => {
+  return (found, settings, closedPorts = allOpen) => {
     const { services, backends, excluded } = namedApart(found);
     const byName = new Map(backends.map((backend) => [backend.name, backend]));
     const { routes, excluded: conflicts } = merge(allClaims(services), byName);
     listening = listeningTo(
       services.flatMap(({ listens }) => listens).filter(({ backend }) => byName.has(backend)),
       settings,
+      closedPorts,
       listening,
     );
-    if (mapped?.routes !== routes || mapped.listening !== listening) {
-      mapped = { routes, listening, maps: routeMaps(routes, listening) };
+    const { merged } = listening;
+    if (mapped?.routes !== routes || mapped.merged !== merged) {
+      mapped = { routes, merged, maps: routeMaps(routes, merged) };
     }
     const { defaultService } = settings.http;
     const fallback = backends.find(({ sources, mode }) => mode === "http" && sources[0]?.name === defaultService);
-    const all = [...excluded, ...conflicts, ...listening.excluded].sort(byService);
+    const all = [...excluded, ...conflicts, ...merged.excluded].sort(byService);
     if (!sameList(left, all)) left = all;
     return {
       backends: withPicks(backends, routes),
       routes,
-      listeners: listening.listeners,
+      listeners: merged.listeners,
       maps: mapped.maps,
       registers: [...new Set(services.flatMap(({ registers }) => registers))].sort(),
       ...(fallback !== undefined && { defaultBackend: fallback.name }),
@@ -52,18 +61,31 @@ export function createAssembler(): (found: readonly ServiceBackend[], settings: 
 }
 
 /** What became of the claims on ports. */
-interface Listening extends MergedListeners {
+interface Listening {
+  readonly merged: MergedListeners;
   readonly claims: readonly ListenClaim[];
   readonly settings: AssemblySettings;
+  readonly closedPorts: ReadonlyMap<number, string>;
 }
+
+const allOpen: ReadonlyMap<number, string> = new Map();
 
 function listeningTo(
   claims: readonly ListenClaim[],
   settings: AssemblySettings,
+  closedPorts: ReadonlyMap<number, string>,
   before: Listening | undefined,
 ): Listening {
-  if (before !== undefined && sameList(before.claims, claims) && sameSettings(before.settings, settings)) return before;
-  return { ...mergeListeners(claims, settings), claims, settings };
+  const same =
+    before !== undefined &&
+    before.closedPorts === closedPorts &&
+    sameList(before.claims, claims) &&
+    sameSettings(before.settings, settings);
+  if (same) return before;
+  const merged = mergeListeners(claims, settings, closedPorts);
+  // An instance more in a claim changes nothing where it is not shared.
+  const kept = before !== undefined && isDeepStrictEqual(before.merged, merged) ? before.merged : merged;
+  return { merged: kept, claims, settings, closedPorts };
 }
 
 function sameSettings(a: AssemblySettings, b: AssemblySettings): boolean {

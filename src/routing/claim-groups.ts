@@ -13,22 +13,22 @@ export interface Carrying {
 
 /** What several instances want in the same words is one claim. Sorted by what is wanted. */
 export class ClaimGroups {
-  readonly #groups = new Map<string, { readonly wanted: Wanted; readonly by: (Speaker | undefined)[] }>();
+  readonly #groups = new Map<string, { readonly wanted: Wanted; readonly by: Set<Speaker> }>();
 
-  /** @param by who wants it; left out where the settings or an override do and no instance is left */
-  add(wanted: Wanted, by: Speaker | undefined): void {
+  /** @param by who wants it; nobody where the settings or an override do and no instance is left */
+  add(wanted: Wanted, by: readonly Speaker[]): void {
     const { origin, ...content } = wanted;
     const key = JSON.stringify(content);
     const group = this.#groups.get(key);
-    if (group === undefined) this.#groups.set(key, { wanted, by: [by] });
-    else if (!group.by.includes(by)) group.by.push(by);
+    if (group === undefined) this.#groups.set(key, { wanted, by: new Set(by) });
+    else for (const one of by) group.by.add(one);
   }
 
   claims({ backend, servers, serverOf }: Carrying): readonly Claim[] {
     return [...this.#groups]
       .sort(([a], [b]) => (a < b ? -1 : 1))
       .map(([, { wanted, by }]) => {
-        const speakers = by.filter((one) => one !== undefined);
+        const speakers = [...by];
         const names = new Set(
           speakers.flatMap(({ instance }) => serverOf.get(`${instance.node}/${instance.id}`) ?? []),
         );

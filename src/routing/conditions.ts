@@ -11,7 +11,7 @@ import type { Condition, RoutePattern } from "./types.ts";
 /** What stands behind the name of a set in a row of conditions.map. Without white space. */
 export function requestRegex({ methods, conditions }: Pick<RoutePattern, "methods" | "conditions">): string {
   const method = methods.length === 0 ? "[^\\x20]+" : `(?:${methods.map(escaped).join("|")})`;
-  return `${method}\\x20${conditions.map((one) => `(?=(?s:.*?)${conditionRegex(one)})`).join("")}`;
+  return `${method}\\x20${conditions.map((one) => `(?=[\\s\\S]*?${conditionRegex(one)})`).join("")}`;
 }
 
 /** What is wrong with a condition, in words a person understands; `undefined` where it can be used. */

@@ -27,14 +27,21 @@ const serverName = /^(\*\.)?[a-z0-9_-]+(\.[a-z0-9_-]+)*$/;
  * higher priority has it, then the one that is registered longer, then the first by name; the other one is named. HTTP
  * services go together on one port, for their routes tell them apart; HTTP and TCP do not. What Fabio's tags ask for is
  * shared among services, as Fabio does.
+ *
+ * @param closed ports that cannot be opened, with the reason
  */
-export function mergeListeners(listens: readonly ListenClaim[], settings: PortSettings): MergedListeners {
+export function mergeListeners(
+  listens: readonly ListenClaim[],
+  settings: PortSettings,
+  closed: ReadonlyMap<number, string> = new Map(),
+): MergedListeners {
   const listeners: Listener[] = [];
   const rows: MapRow[] = [];
   const clients = new Map<string, ClientList>();
   const excluded: Exclusion[] = [];
   for (const [port, claims] of grouped(listens, ({ port }) => port)) {
-    const refusal = portRefusal(port, settings);
+    const inTheWay = closed.get(port);
+    const refusal = portRefusal(port, settings) ?? (inTheWay && `port ${port} cannot be opened: ${inTheWay}`);
     if (refusal !== undefined) {
       excluded.push(...oncePerService(claims).map((claim) => left(claim, "listen-refused", refusal)));
       continue;

@@ -32,7 +32,7 @@ export function matchRequest({ routes }: Pick<LoadBalancer, "routes">, request: 
   const host = requestHost(request);
   if (host === undefined) return { kind: "refused", reason: "its Host header is not one of a host" };
   const path = lookupPath(request.path);
-  if (path === undefined) return { kind: "refused", reason: "its path has .. or a NUL byte in it" };
+  if (path === undefined) return { kind: "refused", reason: "its path has .., a NUL byte or an escape that is none" };
   const ours = routes.filter(({ listen }) => listen === request.listen);
   const glob = globOf(routes, host);
   const fitting = ours.flatMap((route) => {
@@ -69,7 +69,7 @@ function requestHost({ host, tls = false }: HttpRequest): RequestHost | undefine
  * other way to write a path leads past what guards it.
  */
 export function lookupPath(path: string): string | undefined {
-  if (/%00/.test(path)) return undefined;
+  if (/%(?:00|(?![0-9a-f]{2}))/i.test(path)) return undefined;
   const cleaned = decoded(path)
     .replaceAll("?", "%3F")
     .replaceAll(/;[^/]*/g, "")
@@ -77,26 +77,21 @@ export function lookupPath(path: string): string | undefined {
   return /\/\.\.(\/|$)/.test(cleaned) ? undefined : cleaned;
 }
 
-/** As HAProxy's url_dec: what is no escape stays as it is. */
+/** As HAProxy's url_dec, byte by byte. */
 function decoded(path: string): string {
-  const bytes: number[] = [];
-  const raw = new TextEncoder().encode(path);
-  for (let at = 0; at < raw.length; at += 1) {
-    const escape = /^%([0-9a-f]{2})/i.exec(String.fromCharCode(...raw.slice(at, at + 3)))?.[1];
-    if (escape === undefined) bytes.push(raw[at] ?? 0);
-    else {
-      bytes.push(Number.parseInt(escape, 16));
-      at += 2;
-    }
-  }
-  return new TextDecoder().decode(Uint8Array.from(bytes));
+  const bytes = [...new TextEncoder().encode(path)].map((byte) => String.fromCharCode(byte)).join("");
+  const plain = bytes.replace(/%([0-9a-f]{2})/gi, (_, digits: string) =>
+    String.fromCharCode(Number.parseInt(digits, 16)),
+  );
+  return new TextDecoder().decode(Uint8Array.from(plain, (sign) => sign.charCodeAt(0)));
 }
 
 /** How long a beginning of the path a route takes; one for that path alone counts as longer. */
 function matchedLength({ path, match }: Route, asked: string): number | undefined {
-  if (asked === path && match !== "prefix") return path.length + 1;
+  const whole = match === "exact" || (match === "segments" && !path.endsWith("/"));
+  if (whole && asked === path) return path.length + 1;
   if (match === "exact") return undefined;
-  const beginning = match === "segments" && !path.endsWith("/") ? `${path}/` : path;
+  const beginning = whole ? `${path}/` : path;
   return asked.startsWith(beginning) ? beginning.length : undefined;
 }
 
@@ -104,6 +99,8 @@ function matchedLength({ path, match }: Route, asked: string): number | undefine
 type Glob = Pick<Route, "host" | "hostPort">;
 
 function globOf(routes: readonly Route[], { name, port }: RequestHost): Glob | undefined {
+  // No pattern stands for no host.
+  if (name === "") return undefined;
   const found = routes.filter(
     (route) => isGlob(route.host) && (route.hostPort ?? port) === port && globMatches(route.host, name),
   );

@@ -23,10 +23,7 @@ export interface MergedRoutes {
  * the very same objects, so that a change costs the patterns it touches, and routes that say the same keep their
  * identity.
  */
-export function createMerger(): (
-  claims: Iterable<Claim>,
-  backends: ReadonlyMap<string, Backend>,
-) => MergedRoutes {
+export function createMerger(): (claims: Iterable<Claim>, backends: ReadonlyMap<string, Backend>) => MergedRoutes {
   let groups = new Map<string, Group>();
   let routes: readonly Route[] = [];
   const known = new WeakMap<Claim, UsableClaim & { readonly key: string }>();
@@ -58,11 +55,11 @@ export function createMerger(): (
     const next = new Map<string, Group>();
     for (const [key, list] of wanted) {
       const before = groups.get(key);
-      const servers = list.every(isPlain)
-        ? []
-        : list.map(({ backend }) => backends.get(backend)?.servers ?? []);
+      const servers = list.every(isPlain) ? [] : list.map(({ backend }) => backends.get(backend)?.servers ?? []);
       const same = before !== undefined && sameList(before.claims, list) && sameList(before.servers, servers);
-      const group = same ? before : { claims: list, servers, merged: keepingRoute(before, mergeClaims(list, backends)) };
+      const group = same
+        ? before
+        : { claims: list, servers, merged: keepingRoute(before, mergeClaims(list, backends)) };
       if (group.merged.route !== before?.merged.route) changed = true;
       next.set(key, group);
       excluded.push(...group.merged.excluded);

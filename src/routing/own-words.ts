@@ -10,6 +10,8 @@ import { layered, normalised, noWishes } from "./wishes.ts";
 export interface OwnWords {
   /** Whether it says anything at all, be it wrong. */
   readonly speaks: boolean;
+  /** All that is said, as it is written: who says the same has the same text. */
+  readonly text: string;
   readonly base: Wishes;
   /** Named routes, each with what is said of it alone. */
   readonly routes: ReadonlyMap<string, Wishes>;
@@ -22,7 +24,7 @@ export type Speaking = Pick<Instance, "tags" | "meta">;
 
 const tagBeginning = "haproxy.";
 const metaBeginning = "haproxy_";
-const silent: OwnWords = { speaks: false, base: noWishes, routes: new Map(), problems: [] };
+const silent: OwnWords = { speaks: false, text: "", base: noWishes, routes: new Map(), problems: [] };
 const known = new WeakMap<Instance["tags"], { readonly meta: Instance["meta"]; readonly words: OwnWords }>();
 
 /**
@@ -49,6 +51,7 @@ function read(tags: readonly string[], meta: Speaking["meta"]): OwnWords {
   const ofTags = tags.filter((tag) => tag.startsWith(tagBeginning));
   const ofMeta = Object.keys(meta).filter((key) => key.startsWith(metaBeginning));
   if (ofTags.length + ofMeta.length === 0) return silent;
+  const text = JSON.stringify([ofTags, ofMeta.map((key) => [key, meta[key]])]);
   const problems: string[] = [];
   const fromTags = new Source("tag", problems);
   for (const tag of [...ofTags].sort()) {
@@ -72,7 +75,7 @@ function read(tags: readonly string[], meta: Speaking["meta"]): OwnWords {
     routes.set(name, layered(wishes(fromMeta.routes.get(name)), wishes(fromTags.routes.get(name))));
   }
   const base = normalised(layered(wishes(fromMeta.base), wishes(fromTags.base)));
-  return { speaks: true, base, routes, problems };
+  return { speaks: true, text, base, routes, problems };
 }
 
 interface Draft {

@@ -1,6 +1,7 @@
 import type { CatalogService, Instance } from "../catalog/types.ts";
 import type { ServiceOptions } from "../settings/options/table.ts";
 import type { Settings } from "../settings/schema.ts";
+import { commaList } from "../support/comma-list.ts";
 import { canonicalIp } from "../support/ip.ts";
 
 /** Where an instance of a service is to be reached, and whether it serves only where others cannot. */
@@ -34,7 +35,7 @@ export function placesOf(
   const { elsewhere } = service;
   if (elsewhere === undefined || elsewhere.length === 0) return here;
   if (here.some(({ backup, instance }) => backup && canServe(instance))) return here;
-  const order = options.failover ?? settings.failover?.split(",").map((one) => one.trim()) ?? [];
+  const order = options.failover ?? commaList(settings.failover);
   // What is reached at one address and port is one server, whoever lists it: the listing here goes before.
   const taken = new Set(here.map(addressAndPort));
   const there = nearest(elsewhere, order)

@@ -28,7 +28,9 @@ export function rewriteProblem({ rewrite }: RouteOptions): string | undefined {
 export function rewritten({ rewrite }: RouteOptions, path: string): string {
   if (rewrite === undefined) return path;
   const match = new RegExp(`^${anchored(rewrite.pattern)}`, "u").exec(path);
-  return match === null ? path : rewrite.replacement.replace(/\\(\d)/g, (_, group: string) => match[Number(group)] ?? "");
+  return match === null
+    ? path
+    : rewrite.replacement.replace(/\\(\d)/g, (_, group: string) => match[Number(group)] ?? "");
 }
 
 /** The same for a text of which it must be the beginning. A `^` before alternatives is one for all of them. */

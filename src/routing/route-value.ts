@@ -102,7 +102,9 @@ function pathText(path: string): string {
  */
 function locationText(location: string): string {
   const url = pathText(location).replace(/([^/:])\/\$path/, "$1$path");
-  return url.replace(/^([a-z][a-z0-9+.-]*:\/\/[^/?#]*?)(?=$|[?#])/i, (all) => (all.endsWith("$path") ? all : `${all}/`));
+  return url.replace(/^([a-z][a-z0-9+.-]*:\/\/[^/?#]*?)(?=$|[?#])/i, (all) =>
+    all.endsWith("$path") ? all : `${all}/`,
+  );
 }
 
 export type { RewriteRow };

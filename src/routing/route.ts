@@ -32,7 +32,7 @@ interface Remembered {
  * Makes the function that turns the accepted services into what HAProxy should look like. The function is pure; it
  * remembers each service's backend for as long as its input is the very same object, so that a change costs the one
  * service that changed and an unchanged backend keeps its identity; and so do claims that were made anew and say the
- * same.
+ * same. `closedPorts` are ports that cannot be opened, with the reason; another map tells a change.
  */
 export function createRouter(): (
   services: ReadonlyMap<string, CatalogService>,
@@ -40,10 +40,11 @@ export function createRouter(): (
   admitted: Admitted,
   doubted?: Admitted,
   overrides?: ReadonlyMap<string, Override>,
+  closedPorts?: ReadonlyMap<number, string>,
 ) => LoadBalancer {
   const assemble = createAssembler();
   let remembered = new Map<string, Remembered>();
-  return (services, settings, admitted, doubted, overrides) => {
+  return (services, settings, admitted, doubted, overrides, closedPorts) => {
     const next = new Map<string, Remembered>();
     const found: ServiceBackend[] = [];
     const trustOf = (backend: string) => ({
@@ -75,7 +76,7 @@ export function createRouter(): (
       if (entry.result !== undefined) found.push(entry.result);
     }
     remembered = next;
-    return assemble(found, settings);
+    return assemble(found, settings, closedPorts);
   };
 }
 

@@ -71,7 +71,8 @@ class Reader {
     if (this.#source[this.#at] === "]") return "has brackets with nothing in them";
     for (let sign = this.#take(); sign !== "]" && sign !== ""; sign = this.#take()) {
       if (sign === "[") return "has a bracket within brackets; write \\[";
-      if (sign === "\\" && !escapes.test(this.#take())) return "has an escape that is not known everywhere; leave it out";
+      if (sign === "\\" && !escapes.test(this.#take()))
+        return "has an escape that is not known everywhere; leave it out";
     }
     return undefined;
   }

@@ -5,7 +5,7 @@ import { type Carrying, ClaimGroups } from "./claim-groups.ts";
 import { saysFabio } from "./exposure.ts";
 import { onTheWay, placeKeys, wantedRoutes } from "./own-claims.ts";
 import { shown } from "./shown.ts";
-import type { Speaker } from "./speakers.ts";
+import { byWords, type Speaker } from "./speakers.ts";
 import type { Claim, Exclusion } from "./types.ts";
 import type { ServiceVoices } from "./voices.ts";
 import { only, type Wishes } from "./wishes.ts";
@@ -71,10 +71,9 @@ export function serviceClaims(
   const open = host === undefined ? undefined : openHost(host, speakers, voices, guarded);
   if (open?.reason !== undefined) excluded.push({ service, code: "option-unusable", reason: open.reason });
   const groups = new ClaimGroups();
-  // With nobody left who speaks, what settings and override say still holds.
-  for (const speaker of speakers.length > 0 ? speakers : [undefined]) {
-    const entrances = { service, ...(open?.host !== undefined && { domain: open.host }), ports };
-    for (const wanted of wantedRoutes(voices.of(speaker), entrances)) groups.add(wanted, speaker);
+  const entrances = { service, ...(open?.host !== undefined && { domain: open.host }), ports };
+  for (const [words, by] of byWords(speakers)) {
+    for (const wanted of wantedRoutes(voices.of(words), entrances)) groups.add(wanted, by);
   }
   return { claims: [...groups.claims(carrying), ...guarded], excluded };
 }
@@ -97,7 +96,7 @@ function openHost(host: string, speakers: readonly Speaker[], voices: ServiceVoi
   const atLarge = [...guards, ...placeKeys].some((key) => options[key as keyof RouteOptions] !== undefined);
   if (atLarge) return { host };
   const isGuarded = (way: RouteOptions) => [...guards].some((key) => way[key as keyof RouteOptions] !== undefined);
-  const named = speakers.flatMap((speaker) => [...voices.of(speaker).routes.values()]);
+  const named = [...byWords(speakers).keys()].flatMap((words) => [...voices.of(words).routes.values()]);
   const guard =
     fabio.find((claim) => isGuarded(claim.options))?.origin.text ??
     Object.values(named.find((wishes) => isGuarded(wishes.options))?.said ?? {})[0]?.text;

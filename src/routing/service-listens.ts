@@ -1,7 +1,7 @@
 import type { OptionKey } from "../settings/options/table.ts";
 import { hostPattern } from "./patterns.ts";
 import { shown } from "./shown.ts";
-import { registeredAt, type Speaker } from "./speakers.ts";
+import { byWords, registeredAt, type Speaker } from "./speakers.ts";
 import { isOfRequests } from "./tcp-mode.ts";
 import type { Exclusion, ListenClaim } from "./types.ts";
 import type { ServiceVoices } from "./voices.ts";
@@ -34,8 +34,8 @@ export function serviceListens(
   if (mode === "http") return { listens: ports.map((port) => claim(port, "")), excluded: [] };
   const excluded: Exclusion[] = [];
   const names = new Set<string>();
-  for (const speaker of speakers.length > 0 ? speakers : [undefined]) {
-    for (const written of voices.of(speaker).base.options.host ?? []) names.add(hostPattern(written).host);
+  for (const words of byWords(speakers).keys()) {
+    for (const written of voices.of(words).base.options.host ?? []) names.add(hostPattern(written).host);
   }
   for (const { instance, words } of speakers) {
     const of = { service, instance: `${instance.node}/${instance.id}`, code: "option-unusable" as const };

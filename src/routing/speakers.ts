@@ -17,7 +17,26 @@ export interface Speaker {
  */
 export function speakersOf({ instances, spoke }: Pick<CatalogService, "instances" | "spoke">): readonly Speaker[] {
   const all = instances.length > 0 ? instances : (spoke ?? []);
-  return all.map((instance) => ({ instance, words: ownWords(carriedValues(instance)) })).sort(byRank);
+  const known = new Map<string, OwnWords>();
+  return all.map((instance) => ({ instance, words: shared(ownWords(carriedValues(instance)), known) })).sort(byRank);
+}
+
+/** Who says the same has the same words: what is made of them is made once. */
+function shared(words: OwnWords, known: Map<string, OwnWords>): OwnWords {
+  const same = known.get(words.text);
+  if (same === undefined) known.set(words.text, words);
+  return same ?? words;
+}
+
+/** Speakers by what they say. With nobody left who speaks, what settings and override say still holds for nobody's words. */
+export function byWords(speakers: readonly Speaker[]): ReadonlyMap<OwnWords | undefined, readonly Speaker[]> {
+  const groups = new Map<OwnWords | undefined, Speaker[]>();
+  for (const speaker of speakers) {
+    const group = groups.get(speaker.words);
+    if (group === undefined) groups.set(speaker.words, [speaker]);
+    else group.push(speaker);
+  }
+  return groups.size > 0 ? groups : new Map([[undefined, []]]);
 }
 
 /** Consul's index at a registration; where it is not known, later than all that are. */

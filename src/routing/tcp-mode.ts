@@ -4,7 +4,7 @@ import type { OptionKey, Options } from "../settings/options/table.ts";
 const ofRequests =
   /^(path|method|header|strip|prepend|rewrite|host-header|redirect|https-redirect|hsts|auth|rate|cors\..+|canary\..+|sticky|compression|(request|response)-header\..+|error-page)$/;
 /** Algorithms that take what only HTTP has (configuration manual 4.2, `balance`). */
-const balancingRequests = /^(uri|url_param|hdr)\b/;
+const balancingRequests = /^(uri|url_param|hdr|hash (?!src|dst|ssl_))\b/;
 
 /** Whether an option means nothing in mode tcp, as it is set. */
 export function isOfRequests(key: OptionKey, { balance }: Pick<Options, "balance">): boolean {

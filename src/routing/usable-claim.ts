@@ -44,7 +44,10 @@ export function usableClaim(claim: Claim): UsableClaim {
   if (carried !== undefined) return without(claim, "option-unusable", carried);
   if (rewrite === undefined) return { claim, excluded: [] };
   const reason = `the rewrite ${shown(options.rewrite?.pattern ?? "")} of the route ${routeText(pattern)} ${rewrite}; it is left out`;
-  return { claim: { ...claim, options: kept }, excluded: [{ service: origin.service, code: "option-unusable", reason }] };
+  return {
+    claim: { ...claim, options: kept },
+    excluded: [{ service: origin.service, code: "option-unusable", reason }],
+  };
 }
 
 function hostProblem(host: string): string | undefined {

@@ -1,4 +1,5 @@
 import { placeKeys, type RouteWishes } from "./own-claims.ts";
+import type { OwnWords } from "./own-words.ts";
 import type { Layers, Speaker } from "./speakers.ts";
 import { layered, noWishes, type Wishes, without } from "./wishes.ts";
 
@@ -8,11 +9,11 @@ const ofOneInstance: ReadonlySet<string> = new Set([...placeKeys, ...ofCanary]);
 /** What the words of all who speak for a service come to, each with what is said besides. */
 export class ServiceVoices {
   readonly #layers: Layers;
-  readonly #first: Speaker | undefined;
+  readonly #first: OwnWords | undefined;
 
   constructor(speakers: readonly Speaker[], layers: Layers) {
     this.#layers = layers;
-    this.#first = speakers.find(({ words }) => words.speaks);
+    this.#first = speakers.find(({ words }) => words.speaks)?.words;
   }
 
   /** The route options that hold where no instance says otherwise: those of the first who speaks. */
@@ -24,11 +25,11 @@ export class ServiceVoices {
    * What one of them wants of the routes. One who says nothing serves what the settings and the override ask for, on
    * the terms of the first who speaks: else whoever is older than the tag `auth` would let everybody in.
    */
-  of(speaker: Speaker | undefined): RouteWishes {
+  of(given: OwnWords | undefined): RouteWishes {
     const { below, above, routesBelow, routesAbove } = this.#layers;
     const first = this.#first;
-    const words = speaker?.words.speaks === true ? speaker.words : undefined;
-    const own = words?.base ?? (first === undefined ? noWishes : without(first.words.base, ofOneInstance));
+    const words = given?.speaks === true ? given : undefined;
+    const own = words?.base ?? (first === undefined ? noWishes : without(first.base, ofOneInstance));
     const base = layered(below, own, above);
     const inherited = without(base, placeKeys);
     const names = new Set([...routesBelow.keys(), ...(words?.routes.keys() ?? []), ...routesAbove.keys()]);

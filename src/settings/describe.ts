@@ -2,6 +2,8 @@ import { z } from "zod";
 import { isLive } from "./compare.ts";
 import { settingAt, settingKeys } from "./keys.ts";
 import { tableRow, withTable } from "./marked-table.ts";
+import { optionKeys } from "./options/read-options.ts";
+import { optionTable } from "./options/table.ts";
 import { type Settings, settingsSchema } from "./schema.ts";
 
 /** What a command line needs to register a setting. */
@@ -87,6 +89,15 @@ export function settingsJsonSchema(): object {
       override: ({ jsonSchema, path }) => {
         const value = durations.get(path.join("."));
         if (value !== undefined) jsonSchema.default = value;
+        if (path.join(".") === "properties.services.properties.options.additionalProperties") {
+          // Nested sections are taken too, so other keys are not refused here.
+          jsonSchema.properties = Object.fromEntries(
+            optionKeys.map((key) => [
+              key,
+              { description: optionTable[key].describe, examples: [optionTable[key].example] },
+            ]),
+          );
+        }
       },
     }),
   };

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "@jest/globals";
 import { parseHealth } from "../../../src/catalog/answers.ts";
-import { normaliseInstances, readInstances, worstOf } from "../../../src/catalog/health.ts";
+import { normaliseInstances, type Reading, readInstances, worstOf } from "../../../src/catalog/health.ts";
 import { healthEntry } from "../../support/fake-consul.ts";
 
 const key = { datacenter: "dc1", name: "web" };
@@ -122,6 +122,89 @@ describe("instances", () => {
       healthEntry("web", "a", { node: "n2", port: 81 }),
     );
     expect(before.map(({ port }) => port)).toEqual([80, 81]);
+  });
+});
+
+describe("what else Consul says of an instance", () => {
+  const address = (text: string, port: number) => ({ Address: text, Port: port });
+  const entry = (service: object, node: object = {}): object => {
+    const plain = healthEntry("web", "w1") as { Node: object; Service: object };
+    return { ...plain, Node: { ...plain.Node, ...node }, Service: { ...plain.Service, ...service } };
+  };
+  const read = (one: object, reading: Reading = {}) => readInstances([one], key, [], reading).instances[0];
+
+  test("its registration's index", () => {
+    expect(read(entry({ CreateIndex: 41 }))?.createIndex).toBe(41);
+    for (const index of [0, -1, 1.5, 2 ** 60, "41", null]) {
+      expect(read(entry({ CreateIndex: index }))).not.toHaveProperty("createIndex");
+    }
+  });
+
+  test("its addresses by name, but for those that say what the plain one does, and the mesh's", () => {
+    const addresses = {
+      lan: address("10.0.0.9", 81),
+      lan_ipv4: address("10.0.0.5", 80),
+      wan: address("203.0.113.9", 0),
+      virtual: address("240.0.0.1", 80),
+    };
+    expect(read(entry({ Address: "10.0.0.5", TaggedAddresses: addresses }))?.taggedAddresses).toEqual({
+      lan: { address: "10.0.0.9", port: 81 },
+      wan: { address: "203.0.113.9", port: 80 },
+    });
+    expect(read(entry({ Address: "10.0.0.5", TaggedAddresses: { lan_ipv4: addresses.lan_ipv4 } }))).not.toHaveProperty(
+      "taggedAddresses",
+    );
+  });
+
+  test("those of its node where it has no address of its own", () => {
+    const node = { TaggedAddresses: { wan: "203.0.113.1", lan: "10.0.0.1" } };
+    expect(read(entry({}, node))?.taggedAddresses).toEqual({ wan: { address: "203.0.113.1", port: 80 } });
+    expect(read(entry({ Address: "10.0.0.5" }, node))).not.toHaveProperty("taggedAddresses");
+  });
+
+  test("its node's zone, by the key that is asked for", () => {
+    const node = { Meta: { zone: "a", rack: "r7", empty: "" } };
+    expect(read(entry({}, node), { zoneMeta: "zone" })?.zone).toBe("a");
+    expect(read(entry({}, node), { zoneMeta: "rack" })?.zone).toBe("r7");
+    for (const zoneMeta of ["empty", "none", "__proto__", "constructor", undefined]) {
+      expect(read(entry({}, node), { zoneMeta })).not.toHaveProperty("zone");
+    }
+  });
+
+  test.each([
+    ["addresses", { TaggedAddresses: "wan" }, {}],
+    ["one of the addresses", { TaggedAddresses: { lan: 7, wan: null, lan_ipv4: { Address: 7 }, wan_ipv4: [] } }, {}],
+    ["the node's", {}, { TaggedAddresses: [1], Meta: "a" }],
+    ["meta", {}, { Meta: { zone: 7 }, TaggedAddresses: { wan: 7 } }],
+    ["the index", { CreateIndex: { a: 1 } }, {}],
+  ])("%s of another shape costs itself alone", (_what, service, node) => {
+    expect(read(entry(service, node), { zoneMeta: "zone" })).toEqual(read(healthEntry("web", "w1")));
+  });
+
+  test.each([
+    ["its index", { CreateIndex: 7 }, {}],
+    ["an address", { TaggedAddresses: { wan: address("203.0.113.9", 80) } }, {}],
+    ["the zone", {}, { Meta: { zone: "b" } }],
+  ])("another one of %s makes it another object", (_what, service, node) => {
+    const reading = { zoneMeta: "zone" };
+    const before = readInstances([entry({ CreateIndex: 6 }, { Meta: { zone: "a" } })], key, [], reading).instances;
+    const again = entry({ CreateIndex: 6 }, { Meta: { zone: "a" } });
+    expect(readInstances([again], key, before, reading).instances).toBe(before);
+    const next = entry({ CreateIndex: 6, ...service }, { Meta: { zone: "a" }, ...node });
+    expect(readInstances([next], key, before, reading).instances[0]).not.toBe(before[0]);
+  });
+
+  test("its node is called by its datacenter too where that is another one", () => {
+    expect(read(healthEntry("web", "w1"), { here: "dc2" })?.node).toBe("n1.dc1");
+    expect(read(healthEntry("web", "w1"), { here: "dc1" })?.node).toBe("n1");
+  });
+
+  test("entries may be of another service than the one that they are taken for", () => {
+    const answer = [healthEntry("web", "w1"), healthEntry("api", "a1")];
+    const near = { datacenter: "dc1", name: "near" };
+    expect(readInstances(answer, near, [], { entriesOf: "web" }).instances).toMatchObject([
+      { id: "w1", service: near },
+    ]);
   });
 });
 

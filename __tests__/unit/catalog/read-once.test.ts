@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, expect, test } from "@jest/globals";
 import { readSnapshotOnce } from "../../../src/catalog/read-once.ts";
-import type { Expose } from "../../../src/catalog/selection.ts";
+import type { CatalogSettings, Expose } from "../../../src/catalog/selection.ts";
 import { settingsSchema } from "../../../src/settings/schema.ts";
 import { catalogSettings } from "../../support/catalog-settings.ts";
 import { healthEntry } from "../../support/fake-consul.ts";
@@ -14,10 +14,10 @@ beforeEach(async () => {
 
 afterEach(() => consul.stop());
 
-function read(expose: Expose = "tagged", signal = new AbortController().signal) {
+function read(expose: Expose = "tagged", signal = new AbortController().signal, more: Partial<CatalogSettings> = {}) {
   return readSnapshotOnce(
     { ...settingsSchema.parse({}).consul, address: consul.address },
-    catalogSettings({ expose }),
+    catalogSettings({ expose, ...more }),
     signal,
   );
 }
@@ -59,4 +59,31 @@ test("an abort ends it", async () => {
   const reason = new Error("enough");
   abort.abort(reason);
   await expect(reading).rejects.toBe(reason);
+});
+
+test("reads overrides, other datacenters and prepared queries too", async () => {
+  consul.set("web", [healthEntry("web", "w1", { tags: ["haproxy.failover=dc2,dc3"] })]);
+  consul.set("plain", [healthEntry("plain", "p1")], { tags: [] });
+  consul.setIn("dc2", "web", [healthEntry("web", "w2")]);
+  consul.write("sluice/services/plain", "enable: true");
+  const query = { Service: "web", Nodes: [healthEntry("web", "w3")], Datacenter: "dc2" };
+  consul.override("/v1/query/near/execute", () => ({ body: query }));
+  const more = { overrides: "sluice/services", queries: "near,unknown" };
+  const { services, overrides, unwatched } = await read("tagged", undefined, more);
+  expect([...services.keys()]).toEqual(["dc1////plain", "dc1////web", "dc1////near"]);
+  expect(services.get("dc1////web")).toMatchObject({
+    elsewhere: [{ node: "n1.dc2", id: "w2" }],
+    unansweredElsewhere: ["dc3"],
+  });
+  expect(services.get("dc1////near")?.instances).toMatchObject([{ node: "n1.dc2", id: "w3" }]);
+  expect([...unwatched]).toEqual(["dc1////unknown"]);
+  expect(overrides?.get("plain")?.options).toEqual({ enable: true });
+});
+
+test("overrides that the token may not read are not known, which is not the same as none", async () => {
+  consul.set("a", [healthEntry("a", "a1")]);
+  consul.override("/v1/kv/sluice/services/", () => ({ status: 403, body: "Permission denied" }));
+  const snapshot = await read("tagged", undefined, { overrides: "sluice/services" });
+  expect(snapshot.overrides).toBeUndefined();
+  expect((await read()).overrides?.size).toBe(0);
 });

@@ -1,7 +1,7 @@
 import { describe, expect, test } from "@jest/globals";
 import { serviceKeyString } from "../../../src/catalog/service-key.ts";
 import { parseSnapshot, snapshotToJson } from "../../../src/catalog/snapshot-file.ts";
-import type { CatalogService, Instance, Snapshot } from "../../../src/catalog/types.ts";
+import type { CatalogService, Instance, Override, Snapshot } from "../../../src/catalog/types.ts";
 
 const key = { datacenter: "dc1", name: "we/b\n" };
 
@@ -46,6 +46,36 @@ describe("a snapshot", () => {
         freshness: { asOf: 6, stale: true, reason: "no answer", unanswered: true },
       },
     );
+    const back = parseSnapshot(JSON.parse(JSON.stringify(snapshotToJson(snapshot))));
+    expect(back).toEqual({ ...snapshot, sequence: 0, answeredAt: 0 });
+  });
+
+  test("keeps where instances are, what the last ones said, other datacenters and overrides", () => {
+    const there = { ...key, datacenter: "dc2" };
+    const snapshot: Snapshot = {
+      ...snapshotOf({
+        key,
+        instances: [instance("q", { node: "n1.dc2", service: there })],
+        elsewhere: [
+          instance("x", {
+            node: "n1.dc2",
+            service: there,
+            createIndex: 7,
+            zone: "b",
+            taggedAddresses: { wan: { address: "203.0.113.9", port: 81 } },
+          }),
+        ],
+        unansweredElsewhere: ["dc3"],
+        spoke: [{ node: "n1", id: "a", tags: ["haproxy.host=a"], meta: { k: "v" }, createIndex: 3 }],
+        freshness: { asOf: 5, stale: false },
+      }),
+      overrides: new Map(
+        [
+          ["web", { options: { mode: "tcp" as const }, problems: ["x is no option"], text: "mode: tcp\nx: 1" }],
+          ["broken", { options: {}, problems: [expect.any(String)], unreadable: true, text: "{" }],
+        ].sort() as [string, Override][],
+      ),
+    };
     const back = parseSnapshot(JSON.parse(JSON.stringify(snapshotToJson(snapshot))));
     expect(back).toEqual({ ...snapshot, sequence: 0, answeredAt: 0 });
   });

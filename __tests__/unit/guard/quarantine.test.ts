@@ -36,6 +36,25 @@ const two = instance("two", ["bad"]);
 const three = instance("three", ["bad"], { port: 81 });
 const none = () => [];
 
+describe("what the last instances of a service said", () => {
+  const spoke = [one, two].map(({ node, id, tags, meta }) => ({ node, id, tags, meta }));
+  const empty: CatalogService = { ...web(), spoke };
+  const services = new Map([["web", empty]]);
+  const bad = { service: "web", data: dataDigest(two) };
+
+  test("has cells of its own, and is present with them", () => {
+    expect(dataCells(services)).toEqual([{ service: "web", data: dataDigest(one) }, bad]);
+    expect(isPresent(bad, services)).toBe(true);
+    expect(isPresent({ ...bad, instance: instanceKey(two) }, services)).toBe(false);
+  });
+
+  test("stands in with tags and meta of before, or is left out", () => {
+    const good = { tags: ["fine"], meta: {} };
+    expect(withhold(empty, [bad], () => [good])?.spoke).toEqual([spoke[0], { ...spoke[1], ...good }]);
+    expect(withhold(empty, [bad], none)?.spoke).toEqual([spoke[0]]);
+  });
+});
+
 describe("cells", () => {
   test("are the distinct tags and meta of each service; place, weight and health do not count", () => {
     const services = new Map([["web", web(one, two, three)]]);

@@ -55,7 +55,7 @@ test("each option has a test that shows it with real traffic, named after it", (
     .map((file) => readFileSync(new URL(file, folder), "utf8"))
     .join("\n");
   const titles = new Set(
-    [...source.matchAll(/\btest(?:\.each\S*)?\(\s*["'`]haproxy\.([a-z.-]+[a-z])/g)].map(([, key]) => key),
+    [...source.matchAll(/\b(?:test|describe)(?:\.each\S*)?\(\s*["'`]haproxy\.([a-z.-]+[a-z])/g)].map(([, key]) => key),
   );
   expect(keys.filter((key) => !titles.has(key))).toEqual([]);
 });

@@ -89,6 +89,15 @@ describe("the JSON schema", () => {
       properties: {
         haproxy: { additionalProperties: false, properties: { drainTimeout: { default: "30s" } } },
         resync: { default: "1m" },
+        services: {
+          properties: {
+            options: {
+              additionalProperties: {
+                properties: { "timeout.server": { description: expect.any(String), examples: ["5m"] } },
+              },
+            },
+          },
+        },
         log: { properties: { level: { enum: ["debug", "info", "warn", "error"], default: "info" } } },
       },
     });

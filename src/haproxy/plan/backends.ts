@@ -67,6 +67,12 @@ export function planGoneBackend(input: PlanInput, now: Section): ServerChanges |
   };
 }
 
+/** Less the backends that were made at run time, or could have been, and are not there. */
+export function withoutMissing(config: Config, there: ReadonlySet<string>): Config {
+  const sections = config.sections.filter((one) => there.has(one.name ?? "") || !saysNothingElse(one));
+  return sections.length === config.sections.length ? config : { ...config, sections };
+}
+
 /** `backend <name> from <defaults>` and servers. */
 function saysNothingElse(section: Section): boolean {
   const { kind, header, conditional, lines } = section;

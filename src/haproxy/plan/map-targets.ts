@@ -44,6 +44,11 @@ export function mapTargets(
   return new Map([...targets].reverse());
 }
 
+/** For files that are to do for two structures: neither is to meet a backend in them that it does not have. */
+export function inBoth(loaded: ReadonlySet<string>, wanted: ReadonlySet<string>): Pools {
+  return { loaded, wanted, kept: new Set([...loaded].filter((name) => wanted.has(name))) };
+}
+
 /** Entries of keys that the others do not have. */
 export function missing(entries: readonly MapEntry[], others: readonly MapEntry[]): readonly MapEntry[] {
   const keys = new Set(others.map(({ key }) => key));

@@ -35,13 +35,31 @@ export async function judgeCertificates(
       const binds = asked.map((index) => `  bind unix@${directory}/s${index} ssl crt ${directory}/${index}.pem\n`);
       await writeFile(file, `${head}${binds.join("")}`, { mode: 0o600 });
       const verdict = await validateConfig({ binary, file, clock });
-      return verdict.ok ? undefined : verdict.problems.map(({ message }) => message).join("; ");
+      return verdict.ok ? [] : verdict.problems;
     };
-    const all = [...names.keys()];
-    if ((await ask(all)) === undefined) return refused;
-    for (const index of all) {
-      const problem = await ask([index]);
-      if (problem !== undefined) refused.set(names[index] ?? "", problem.replaceAll(`${directory}/`, ""));
+    const refuse = (index: number, message: string) => {
+      const name = names[index] ?? "";
+      const before = refused.get(name);
+      const said = message.replaceAll(`${directory}/`, "").replace(/^'bind [^']*' in section '[^']*' : /, "");
+      refused.set(name, before === undefined ? said : `${before}; ${said}`);
+    };
+    let asked = [...names.keys()];
+    for (;;) {
+      const problems = asked.length === 0 ? [] : await ask(asked);
+      if (problems.length === 0) return refused;
+      const named = new Map<number, string>();
+      for (const { line, message } of problems) {
+        const index = line === undefined ? undefined : asked[line - firstBind];
+        if (index !== undefined) named.set(index, message);
+      }
+      // It does not say whom it means: one by one.
+      if (named.size === 0) break;
+      for (const [index, message] of named) refuse(index, message);
+      asked = asked.filter((index) => !named.has(index));
+    }
+    for (const index of asked) {
+      const problems = await ask([index]);
+      if (problems.length > 0) refuse(index, problems.map(({ message }) => message).join("; "));
     }
     return refused;
   } finally {
@@ -50,3 +68,5 @@ export async function judgeCertificates(
 }
 
 const head = "defaults\n  mode http\n  timeout connect 1s\n  timeout client 1s\n  timeout server 1s\nfrontend one\n";
+/** The line of the first of them, from 1. */
+const firstBind = head.split("\n").length;

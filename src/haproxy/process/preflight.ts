@@ -89,7 +89,7 @@ async function addressProblem(
       if (signal?.aborted) return undefined;
       const failure = await (tried.kind === "tcp" ? tryListening(tried, port) : tryReceiving(tried, port));
       const message = failure === undefined ? undefined : explain(tried, port, failure, mayBindLowPorts);
-      if (message !== undefined) return { line: bind.line, message };
+      if (message !== undefined) return { line: bind.line, port, message };
     }
   }
   return undefined;

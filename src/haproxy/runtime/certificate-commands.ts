@@ -25,6 +25,21 @@ export async function executeCertificates(
   operations: readonly CertificateOperation[],
   signal?: AbortSignal,
 ): Promise<readonly OperationResult[]> {
+  const results: OperationResult[] = [];
+  for (let at = 0; at < operations.length; at += atOnce) {
+    results.push(...(await executeSome(connection, operations.slice(at, at + atOnce), signal)));
+  }
+  return results;
+}
+
+/** So many are answered in time, however slow the machine. */
+const atOnce = 50;
+
+async function executeSome(
+  connection: RuntimeConnection,
+  operations: readonly CertificateOperation[],
+  signal: AbortSignal | undefined,
+): Promise<readonly OperationResult[]> {
   const scripts = operations.map(stepsOf);
   const [first] = operations;
   if (first === undefined) return [];

@@ -17,7 +17,7 @@ import { type Command, escapeWord } from "./command-text.ts";
 import { serverPath } from "./commands.ts";
 import { RuntimeConnection } from "./connection.ts";
 import { executeOperations } from "./execute-operations.ts";
-import { isUnknownBackend, parseEnv, parseInfo, parseMap, parseServersState } from "./observe.ts";
+import { isUnknownBackend, parseBackends, parseEnv, parseInfo, parseMap, parseServersState } from "./observe.ts";
 import { observeCertificates } from "./observe-certificates.ts";
 import type { Capabilities, MapEntry } from "./types.ts";
 
@@ -98,9 +98,12 @@ export class RuntimeClient implements RuntimePort {
   /** @throws {SluiceError} ERR_HAPROXY_UNREACHABLE; ERR_HAPROXY_ANSWER where an answer is not understood */
   async observe(backends?: readonly string[], signal?: AbortSignal): Promise<Observation> {
     const wanted = backends?.map((backend) => `show servers state ${escapeWord(backend)}`) ?? ["show servers state"];
-    const lines = ["show info", `show env ${structureVariable}`, ...wanted];
+    const named = backends === undefined && this.#capabilities?.dynamicBackends === true;
+    const lines = ["show info", `show env ${structureVariable}`, ...wanted, ...(named ? ["show backend"] : [])];
     const [info = "", env = "", ...states] = await this.#askAnew(lines, signal);
+    const names = named ? parseBackends(states.pop() ?? "") : undefined;
     return {
+      ...(names !== undefined && { backends: names }),
       worker: parseInfo(info),
       structure: parseEnv(env, structureVariable),
       servers: states.filter((answer) => !isUnknownBackend(answer)).flatMap((answer) => [...parseServersState(answer)]),

@@ -15,9 +15,10 @@ type ScriptedOperation = ServerOperation | BackendOperation;
 
 /**
  * Runs the operations in their order and judges each by HAProxy's answers. Those on servers and backends that stand
- * together go in one write. Operations on maps go one after the other, since entries of one map refer to entries of
- * others, and lead to backends: behind one that failed, or behind a backend that was not published, no map is changed
- * and no backend taken away, while all else goes on.
+ * together go in one write, but for publishing: a backend is published when it is known that it was added. Operations on
+ * maps go one after the other, since entries of one map refer to entries of others, and lead to backends: behind one that
+ * failed, or behind a backend that was not published, no map is changed and no backend taken away, while all else goes
+ * on.
  *
  * What was not answered failed: `connection lost` or the like as its answer.
  */
@@ -28,36 +29,55 @@ export async function executeOperations(
   signal?: AbortSignal,
 ): Promise<readonly OperationResult[]> {
   const results: OperationResult[] = [];
-  let failed = false;
-  const note = (operation: RuntimeOperation, result: OperationResult) => {
-    if (!result.ok && !isServerOperation(operation)) failed = true;
-    results.push(result);
-  };
-  for (let at = 0; at < operations.length; at = results.length) {
-    const batch = scriptedOperations(operations, at);
-    const scripts = batch.map((operation) => {
-      const unsafe = failed && operation.kind === "unpublish-backend";
-      return unsafe ? notSent(operation.kind, operation.backend) : scriptOf(operation, capabilities);
-    });
+  const failures = new Failures();
+  while (results.length < operations.length) {
+    const batch = nextBatch(operations, results.length);
+    const scripts = batch.map((operation) =>
+      failures.forbid(operation) ? notSent(operation) : scriptOf(operation, capabilities),
+    );
     const answered = await runScripts(connection, scripts, signal);
-    for (const [index, operation] of batch.entries()) note(operation, answered[index] ?? notSent(operation.kind, ""));
+    for (const [index, operation] of batch.entries()) failures.note(operation, answered[index]);
+    results.push(...answered);
     const map = operations[results.length];
     if (map === undefined || !isMapOperation(map)) continue;
-    note(map, failed ? notSent(map.kind, map.file) : await runMap(connection, map, signal));
+    const result = failures.forbid(map) ? notSent(map) : await runMap(connection, map, signal);
+    failures.note(map, result);
+    results.push(result);
   }
   return results;
 }
 
-function notSent(kind: string, what: string) {
-  return refused(`${kind} ${what}`, "not sent: what it relies on was not done");
+/** What has failed, and what must not be done for that. */
+class Failures {
+  /** Backends that were to be added and were not. */
+  private readonly missing = new Set<string>();
+  private any = false;
+
+  note(operation: RuntimeOperation, result: OperationResult | undefined): void {
+    if (result?.ok === true || isServerOperation(operation)) return;
+    this.any = true;
+    if (operation.kind === "add-backend") this.missing.add(operation.backend);
+  }
+
+  forbid(operation: RuntimeOperation): boolean {
+    if (operation.kind === "publish-backend") return this.missing.has(operation.backend);
+    return this.any && (isMapOperation(operation) || operation.kind === "unpublish-backend");
+  }
 }
 
-/** Those that follow from there on without one on a map between them. */
-function scriptedOperations(operations: readonly RuntimeOperation[], from: number): readonly ScriptedOperation[] {
+function notSent(operation: RuntimeOperation) {
+  const what = "file" in operation ? operation.file : operation.backend;
+  return refused(`${operation.kind} ${what}`, "not sent: what it relies on was not done");
+}
+
+/** Those that follow from there on and can go in one write. */
+function nextBatch(operations: readonly RuntimeOperation[], from: number): readonly ScriptedOperation[] {
   const batch: ScriptedOperation[] = [];
+  const publishes = operations[from]?.kind === "publish-backend";
   for (let at = from; at < operations.length; at += 1) {
     const operation = operations[at];
     if (operation === undefined || isMapOperation(operation)) break;
+    if (operation.kind === "publish-backend" && !publishes) break;
     batch.push(operation);
   }
   return batch;

@@ -73,6 +73,17 @@ function checkResult(code: number): ObservedServer["check"] {
   return code >= 3 ? "passed" : "none";
 }
 
+/**
+ * The backends of a process, also those without servers, from `show backend` (management guide 9.3): `# name`, then a name
+ * a line.
+ *
+ * @returns undefined where the answer is another one
+ */
+export function parseBackends(answer: string): ReadonlySet<string> | undefined {
+  const [header, ...names] = answer.split("\n");
+  return header === "# name" ? new Set(names.map((name) => name.trim())) : undefined;
+}
+
 /** `show servers state` and `show stat` of a backend that is not there. */
 export function isUnknownBackend(answer: string): boolean {
   return answer === "Can't find backend.";

@@ -13,6 +13,16 @@ const headerLine = like(
 const nameOfHeader = like(new RegExp(`^${headerName}$`), "a header's name");
 const time = durationWithin({ minMs: 1, maxMs: 86_400_000 });
 
+const name = "[A-Za-z0-9_.-]{1,64}";
+/** Arguments of `balance` as HAProxy takes them (configuration manual 4.2); it refuses a file for others. */
+const random = "random(\\([1-9]\\d{0,2}\\))?";
+const uri = "uri( (len|depth) [1-9]\\d{0,4}| whole| path-only)*";
+const parameter = `url_param ${name}( check_post)?|hdr\\(${name}\\)( use_domain_only)?`;
+const cookie = `rdp-cookie(\\(${name}\\))?`;
+/** What of a request may be hashed. Not any expression: one with `map(…)` has HAProxy read a file. */
+const fetched = `src|src_port|dst|dst_port|method|path|pathq|query|url|base|ssl_fc_sni|(req\\.hdr|req\\.fhdr|req\\.cook|url_param)\\(${name}\\)`;
+const sample = `(${fetched})(,(lower|upper|host_only|ipmask\\((3[0-2]|[12]?\\d)(,(12[0-8]|1[01]\\d|\\d{1,2}))?\\)|field\\(-?[1-9]\\d?,[./_:-]\\)))*`;
+
 const status = scalar.refine((text) => /^[1-5]\d\d(-[1-5]\d\d)?(,[1-5]\d\d(-[1-5]\d\d)?)*$/.test(text), {
   error: "is not a list of status codes; write 200-399 or 200,204",
 });
@@ -44,7 +54,9 @@ export const serviceOptions = {
   balance: option({
     scope: "service",
     value: like(
-      /^(roundrobin|static-rr|leastconn|first|source|random(\(\d{1,3}\))?|uri( (len|depth) \d{1,5}| whole| path-only)*|url_param [A-Za-z0-9_.-]{1,64}( check_post)?|hdr\([A-Za-z0-9_-]{1,64}\)( use_domain_only)?|rdp-cookie(\([A-Za-z0-9_-]{1,64}\))?|hash [!-~]{1,200})$/,
+      new RegExp(
+        `^(roundrobin|static-rr|leastconn|first|source|${random}|${uri}|${parameter}|${cookie}|hash ${sample})$`,
+      ),
       "an algorithm of HAProxy's balance",
     ),
     describe: "HAProxy's algorithm, with its words (configuration manual, `balance`); hashes are consistent.",

@@ -3,7 +3,8 @@ import { parseConfig } from "../../../../src/haproxy/config/parse.ts";
 import type { Config, Section } from "../../../../src/haproxy/config/types.ts";
 import { isOrdered } from "../../../../src/haproxy/plan/map-use.ts";
 import { observedBackends } from "../../../../src/haproxy/plan/plan.ts";
-import { haproxy, observed, planned, planText, Texts } from "./fixtures.ts";
+import type { PlanInput } from "../../../../src/haproxy/plan/types.ts";
+import { haproxy, leavingServer, observed, planned, planText, Texts } from "./fixtures.ts";
 
 /** Text, text, what is to be done. Lines are joined by newlines, each in its section. */
 type Row = readonly [what: string, before: readonly string[], after: readonly string[], expected: readonly string[]];
@@ -305,7 +306,6 @@ describe("words of versions", () => {
     ["shard 2", [2, 7], false],
     ["shard 2", [2, 8], true],
     ["resolvers x", [3, 4], false],
-    ["no-check", [3, 4], false],
     ["maxconn 5", [2, 6], true],
   ] as const)("%s in %p: %p", (words, [major, minor], dynamic) => {
     const after = ["backend web", `server a 10.0.0.1:80 ${words}`];
@@ -596,6 +596,123 @@ describe("several maps, of which each refers to those before it", () => {
     expect(kinds({}, { routes: " #a a\n" })).toEqual(["edit-map"]);
     expect(kinds({ routes: "/a a\n" }, { routes: "/a <<a\n" })).toEqual(["replace-map"]);
     expect(kinds({ routes: "/a a\n" }, { routes: "/a b\tc\n" })).toEqual(["replace-map"]);
+  });
+});
+
+describe("backends made at run time", () => {
+  const common = [
+    "defaults d",
+    "default-server check maxconn 5",
+    "balance roundrobin",
+    "defaults e from d",
+    "mode http",
+  ];
+  const web = ["backend web from e", "server a 10.0.0.1:80"];
+  const api = ["backend api from e", "server b 10.0.0.2:80 weight 3", "", "# words for people", "server c 10.0.0.3:80"];
+  const plan = (before: readonly string[], after: readonly string[], more: Partial<PlanInput> = {}) => {
+    const texts = new Texts();
+    const [current, wanted] = [before, after].map((lines) => texts.desired(`${lines.join("\n")}\n`));
+    if (current === undefined || wanted === undefined) throw new Error("two texts are needed");
+    return planText(planned(current, wanted, { capabilities: haproxy(3, 4), ...more }));
+  };
+  const added = [
+    "add api/b 10.0.0.2:80 check maxconn 5 weight 3 (check)",
+    "add api/c 10.0.0.3:80 check maxconn 5 weight 1 (check)",
+    "publish backend api",
+  ];
+
+  test("one that is new is added, filled with servers that have all their words, and published", () => {
+    expect(plan([...common, ...web], [...common, ...api, ...web])).toEqual(["add backend api from e", ...added]);
+    expect(plan([...common, ...web], [...common, ...web, "backend api from e"])).toEqual([
+      "add backend api from e",
+      "publish backend api",
+    ]);
+  });
+
+  test("one that is gone is unpublished, and its servers leave", () => {
+    expect(plan([...common, ...api, ...web], [...common, ...web])).toEqual([
+      "unpublish backend api",
+      "retire api/b",
+      "retire api/c",
+    ]);
+  });
+
+  test("one that is still leaving is filled and published again, if it is of the same kind", () => {
+    const left = (defaults: string) => ({
+      leavingBackends: new Map([["api", { backend: "api", defaults }]]),
+      leaving: new Map([
+        ["api/b", leavingServer("api", "b", { address: "10.0.0.2", options: ["check", "maxconn", "5"] })] as const,
+      ]),
+    });
+    expect(plan([...common, ...web], [...common, ...api, ...web], left("e"))).toEqual([
+      "revive api/b weight 3 (check)",
+      ...added.slice(1),
+    ]);
+    expect(plan([...common, ...web], [...common, ...api, ...web], left("d"))).toEqual([
+      "! backend-added: backend api is new",
+    ]);
+  });
+
+  const isNew = "! backend-added: backend api is new";
+  test.each([
+    ["an older version", { capabilities: haproxy(3, 2) }, common, ["backend api from e"]],
+    ["no named defaults", {}, common, ["backend api"]],
+    ["a line of its own", {}, common, ["backend api from e", "balance leastconn"]],
+    ["a server that HAProxy would not add", {}, common, ["backend api from e", "server b host:80"]],
+    ["servers it does not know", {}, common, ["backend api from e", "server-template t 3 10.0.0.1:80"]],
+    ["more words in its header", {}, common, ["backend api from e more"]],
+    [
+      "defaults that balance in another way",
+      {},
+      ["defaults e", "balance source"],
+      ["backend api from e", "server b 10.0.0.1:80"],
+    ],
+  ])("%s takes a reload", (_, more, defaults, lines) => {
+    expect(plan([...defaults, ...web], [...defaults, ...web, ...lines], more)).toEqual([isNew]);
+  });
+
+  test("defaults that are new or change take it with them", () => {
+    expect(plan(web, [...web, "defaults e", "backend api from e"])).toContain(isNew);
+    const other = common.map((line) => line.replace("roundrobin", "leastconn"));
+    expect(plan([...common, ...web], [...other, ...web, ...api])).toContain(isNew);
+  });
+
+  test("what goes and says more than servers takes a reload", () => {
+    const more = [...common, ...web, "backend api from e", "option httpchk"];
+    expect(plan(more, [...common, ...web])).toEqual(["! backend-removed: backend api is gone"]);
+  });
+
+  test("another order of what stays takes a reload, not that something came in between", () => {
+    const other = ["backend other from e", "option httpchk"];
+    expect(plan([...common, ...web, ...other], [...common, ...web, "backend api from e", ...other])).toEqual([
+      "add backend api from e",
+      "publish backend api",
+    ]);
+    expect(plan([...common, ...web, ...other], [...common, ...other, "backend api from e", ...web])).toEqual([
+      "add backend api from e",
+      "publish backend api",
+      "! section-changed: configuration the sections stand in another order",
+    ]);
+  });
+
+  test("maps lead there behind its publishing, and no more before it is unpublished", () => {
+    const texts = new Texts();
+    const frontend = ["frontend f", "use_backend %[path,map(/m)]"];
+    const state = (lines: readonly string[], map: string) =>
+      texts.desired(`${[...common, ...frontend, ...lines].join("\n")}\n`, { "/m": map });
+    const [before, after] = [state(web, "/w web\n"), state([...api, ...web], "/w web\n/a api\n")];
+    const capabilities = haproxy(3, 4);
+    expect(planText(planned(before, after, { capabilities }))).toEqual([
+      "add backend api from e",
+      ...added,
+      "map /m: +/a api",
+    ]);
+    expect(planText(planned(after, before, { capabilities }))).toEqual([
+      "map /m: -/a",
+      "unpublish backend api",
+      "retire api/b",
+      "retire api/c",
+    ]);
   });
 });
 

@@ -269,6 +269,90 @@ describe("maps", () => {
   });
 });
 
+describe("backends", () => {
+  const operations = [
+    { kind: "add-backend", backend: "api", defaults: "sluice_backend_http" },
+    {
+      kind: "add-server",
+      backend: "api",
+      server: "s",
+      address: "10.0.0.1",
+      port: 80,
+      weight: 1,
+      options: [],
+      check: false,
+    },
+    { kind: "publish-backend", backend: "api" },
+    { kind: "edit-map", file: "/m", add: [{ key: "/a", value: "api" }], set: [], delete: [] },
+    { kind: "unpublish-backend", backend: "old" },
+  ] as const;
+  // As 3.4.0 gave them.
+  const good: Readonly<Record<string, string>> = {
+    "add backend api from sluice_backend_http": "New backend registered.\n\n",
+    "add server api/s 10.0.0.1:80 weight 1": "New server registered.\n\n",
+    "publish backend api": "Backend published.\n\n",
+    "unpublish backend old": "Backend unpublished.\n\n",
+  };
+
+  test("are made, filled, published, and only then led to", async () => {
+    const { runtime, socket } = await client((asked) => good[asked]);
+    await runtime.reconnect();
+    expect(await runtime.apply(operations)).toEqual(operations.map(() => ({ ok: true })));
+    expect(socket.lines.slice(2)).toEqual([
+      ...Object.keys(good).slice(0, 2),
+      "set server api/s state ready",
+      "publish backend api",
+      "add map /m",
+      "unpublish backend old",
+    ]);
+  });
+
+  test.each([
+    ["add backend api from sluice_backend_http", "Cannot find default proxy 'sluice_backend_http'."],
+    [
+      "add backend api from sluice_backend_http",
+      "Error during backend creation : name is already used by other proxy 'backend api'.",
+    ],
+    ["publish backend api", "No such backend."],
+    ["publish backend api", ""],
+    ["publish backend api", "Unknown command: 'publish', but maybe one of the following ones is a better match:"],
+  ])("%j: %j means that nothing is led there, and nothing taken away", async (line, answer) => {
+    const { runtime, socket } = await client((asked) => (asked === line ? `${answer}\n\n` : good[asked]));
+    await runtime.reconnect();
+    const results = await runtime.apply(operations);
+    const unpublished = { ok: false, command: "publish-backend api", answer: expect.stringContaining("not sent") };
+    expect(results.filter(({ ok }) => !ok)).toEqual([
+      { ok: false, command: line, answer },
+      ...(line.startsWith("add") ? [unpublished] : []),
+      { ok: false, command: "edit-map /m", answer: expect.stringContaining("not sent") },
+      { ok: false, command: "unpublish-backend old", answer: expect.stringContaining("not sent") },
+    ]);
+    expect(socket.lines).not.toContain("add map /m");
+    expect(socket.lines).not.toContain("unpublish backend old");
+  });
+
+  test.each([
+    ["Done.", "Backend deleted.", { kind: "deleted" }],
+    ["Done.", "backend 'api' has no server available!\nServer deleted.\nBackend deleted.", { kind: "deleted" }],
+    ["Wait delay expired.", undefined, { kind: "busy" }],
+    ["Wait delay expired. Backend still has streams.", undefined, { kind: "busy" }],
+    ["Failed. No such backend.", undefined, { kind: "refused", answer: "Failed. No such backend." }],
+    [
+      "Done.",
+      "Only a backend without server can be deleted.",
+      { kind: "refused", answer: "Only a backend without server can be deleted." },
+    ],
+    ["Unknown command: 'wait'", undefined, { kind: "refused", answer: "Unknown command: 'wait'" }],
+  ] as const)("that carry nothing any more are deleted: %j, %j", async (waited, deleted, result) => {
+    const { runtime, socket } = await client((asked) => {
+      if (asked.startsWith("wait")) return `${waited}\n\n`;
+      return asked.startsWith("del backend") ? `${deleted}\n\n` : undefined;
+    });
+    expect(await runtime.deleteBackend("api")).toEqual(result);
+    expect(socket.lines).toEqual(["wait 20ms be-removable api", ...(deleted === undefined ? [] : ["del backend api"])]);
+  });
+});
+
 describe("deleting", () => {
   test.each([
     ["Server deleted.\n", { kind: "deleted" }],

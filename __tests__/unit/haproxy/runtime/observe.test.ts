@@ -1,5 +1,6 @@
 import { describe, expect, test } from "@jest/globals";
 import {
+  parseBackends,
   parseEnv,
   parseInfo,
   parseMap,
@@ -177,4 +178,10 @@ describe("show proc", () => {
     expect(() => parseProc("Unknown command")).toThrow(refusal);
     expect(() => parseProc("")).toThrow(refusal);
   });
+});
+
+test("the backends of a process", () => {
+  expect(parseBackends("# name\nweb\napi")).toEqual(new Set(["web", "api"]));
+  expect(parseBackends("# name")).toEqual(new Set());
+  expect(parseBackends("Unknown command: 'show backend'")).toBeUndefined();
 });
