@@ -76,7 +76,7 @@ export async function benchFleet(rounds: number, services: number, instancesEach
 }
 
 /** Puts the fleet into the catalog in transactions of at most 128 operations; every instance is an address of loopback. */
-async function registerFleet(
+export async function registerFleet(
   consul: ConsulAgent,
   services: number,
   instancesEach: number,

@@ -1,11 +1,12 @@
 /**
- * `npm run bench [-- change|fleet|all] [-- --rounds N]`: prints a table, then one line of JSON. Compared are runs of
+ * `npm run bench [-- change|fleet|routes|all] [-- --rounds N]`: prints a table, then one line of JSON. Compared are runs of
  * one go on one machine only.
  */
 import { cpus, totalmem } from "node:os";
 import { parseArgs } from "node:util";
 import { benchChange, type ChangeResult } from "./change.ts";
 import { benchFleet, type FleetResult } from "./fleet.ts";
+import { benchRoutes, type RoutesResult } from "./routes.ts";
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
@@ -14,7 +15,7 @@ const { values, positionals } = parseArgs({
 const which = positionals[0] ?? "all";
 const rounds = Number(values.rounds);
 
-const result: { machine: object; change?: ChangeResult; fleet?: FleetResult } = {
+const result: { machine: object; change?: ChangeResult; fleet?: FleetResult; routes?: readonly RoutesResult[] } = {
   machine: { cores: cpus().length, memoryGb: Math.round(totalmem() / 2 ** 30), node: process.version },
 };
 const lines: string[] = [];
@@ -41,5 +42,16 @@ if (which === "fleet" || which === "all") {
   row("operator, MB resident", fleet.residentMb);
   row("from start to traffic, s", fleet.startSeconds);
   row("reloads, failed requests", fleet.reloads, fleet.failed);
+}
+if (which === "routes" || which === "all") {
+  const routes: RoutesResult[] = [];
+  for (const services of [10, Number(values.services)]) routes.push(await benchRoutes(rounds, services, 10));
+  result.routes = routes;
+  lines.push("");
+  row("route → traffic, ms", "new p50", "new p99", "other p50", "other p99");
+  for (const { services, instancesEach, added, changed } of routes) {
+    row(`beside ${services} services × ${instancesEach}`, added.p50, added.p99, changed.p50, changed.p99);
+  }
+  row("reloads, failed requests", ...routes.map(({ reloads, failed }) => `${reloads}, ${failed}`));
 }
 process.stdout.write(`${lines.join("\n")}\n${JSON.stringify(result)}\n`);

@@ -1,16 +1,26 @@
 import { createSocket } from "node:dgram";
 import { once } from "node:events";
-import { afterEach, describe, expect, test } from "@jest/globals";
+import { readFileSync } from "node:fs";
+import path from "node:path";
+import { afterEach, describe, expect, jest, test } from "@jest/globals";
 import type { LoadBalancer } from "../../src/routing/types.ts";
 import { freePort } from "../support/free-port.ts";
 import { exchange, rawConnection, rawServer } from "../support/raw-tcp.ts";
 import { type RenderedHaproxy, startRendered } from "../support/rendered-haproxy.ts";
 import { noMaps } from "../support/routes.ts";
 import { startServiceInstance } from "../support/service-instance.ts";
-import { Scene } from "../support/system.ts";
+import { eventually } from "../support/sluice.ts";
+import { answers, ask, countEvents, Scene } from "../support/system.ts";
 import { backend, loadBalancer, server } from "../unit/render/fixtures.ts";
 
+jest.setTimeout(120_000);
+
 const host = "web.service.local";
+const document = readFileSync(new URL("../../docs/access-log.md", import.meta.url), "utf8");
+/** The examples of the document, in their order: a request and a connection, each as json and as common. */
+const examples = [...document.matchAll(/^```(?:json|text)\n([^`]+)\n```/gm)].map(([, text = ""]) => text);
+/** The documented fields of json: the rows of the table, without its head. */
+const documented = [...document.matchAll(/^\| `(\w+)` \| [^|]*\| /gm)].map(([, field = ""]) => field).slice(1);
 let scene = new Scene();
 afterEach(async () => {
   const ended = scene;
@@ -38,6 +48,13 @@ const asked = (line: string, headers = "") =>
 const isObject = (line: string) => line.startsWith("{");
 const parsed = (line: string) => JSON.parse(Buffer.from(line, "latin1").toString()) as Record<string, unknown>;
 
+/** What a line of common consists of: its words with their values taken out. */
+function form(line: string): string {
+  return line
+    .replace(/^\S+ - - \[\d\d\/\w{3}\/\d{4}:\d\d:\d\d:\d\d \+0000\] "(\w+) [^"]*" (-|\d+) \d+ /, "$1 ")
+    .replace(/=("(\\.|[^"\\])*"|\S*)/g, "=");
+}
+
 describe("json", () => {
   test("says service, instance, what was asked, and how it went", async () => {
     const { haproxy, name } = await start({ format: "json" });
@@ -50,7 +67,7 @@ describe("json", () => {
       frontend: "sluice_http",
       service: "web",
       instance: name,
-      route: "web.service.local/",
+      route: host,
       method: "GET",
       host,
       path: "/slow",
@@ -70,11 +87,17 @@ describe("json", () => {
     expect(time).toMatch(/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/);
     expect(clientPort).toBeGreaterThan(0);
     expect(answer.toLowerCase()).toContain(`x-request-id: ${id}`);
-    expect(sent).toBe(answer.length);
+    // As the server gave it: the client gets headers more.
+    expect(sent).toBeGreaterThan(80);
+    expect(sent).toBeLessThan(answer.length);
     expect(received).toBeGreaterThan(100);
     expect(responseMs).toBeGreaterThanOrEqual(45);
     expect(totalMs).toBeGreaterThanOrEqual(Number(responseMs));
     expect(line).not.toMatch(/secret|c2VjcmV0/);
+    // docs/access-log.md has just these fields, in this order, in its table and in its example.
+    expect(Object.keys(parsed(line))).toEqual(documented.filter((field) => field in parsed(line)));
+    expect(Object.keys(parsed(examples[0] ?? ""))).toEqual(Object.keys(parsed(line)));
+    expect(documented.length).toBe(Object.keys(parsed(line)).length);
   });
 
   test("the path is what was asked for, whatever is done to it on the way", async () => {
@@ -150,13 +173,14 @@ test("common: begins as the Common Log Format does", async () => {
   const { haproxy, name } = await start({ format: "common" });
   await exchange(haproxy.httpPort, asked('GET /a"b?q="c"'));
   const line = await haproxy.line((one) => one.includes("service="));
+  expect(form(line)).toBe(form(examples[1] ?? ""));
   const [, head = "", tail = ""] = /^(.*?) (service=.*)$/.exec(line) ?? [];
   expect(head).toMatch(
     /^127\.0\.0\.1 - - \[\d\d\/[A-Z][a-z]{2}\/\d{4}:\d\d:\d\d:\d\d \+0000\] "GET \/a#22b\?q=#22c#22 HTTP\/1\.1" 200 \d+$/,
   );
   expect(tail).toMatch(
     new RegExp(
-      `^service=web instance=${name.replaceAll(".", "\\.")} host="web\\.service\\.local" route="web\\.service\\.local\\\\/" ` +
+      `^service=web instance=${name.replaceAll(".", "\\.")} host="web\\.service\\.local" route="web\\.service\\.local" ` +
         'id=[0-9a-f-]{36} queue=0 connect=\\d+ response=\\d+ total=\\d+ state=---- retries=0 tls=- sni="?-?"?$',
     ),
   );
@@ -189,10 +213,12 @@ test("a connection of a port in mode tcp has a line, too", async () => {
     await connection.closed;
     const line = await haproxy.line((one) => one.includes(name));
     if (format === "common") {
+      expect(form(line)).toBe(form(examples[3] ?? ""));
       expect(line).toMatch(
         /^127\.0\.0\.1 - - \[[^\]]+ \+0000\] "TCP sluice_tcp_\d+" - 5 service=db instance=\S+ received=5 queue=\d+ connect=\d+ total=\d+ state=-- retries=0 sni="?-?"?$/,
       );
     } else {
+      expect(Object.keys(parsed(line))).toEqual(Object.keys(parsed(examples[2] ?? "")));
       expect(parsed(line)).toMatchObject({
         frontend: `sluice_tcp_${port}`,
         service: "db",
@@ -219,7 +245,26 @@ test("goes to a syslog server", async () => {
   const [message] = await received;
   // RFC 3164: `<134>Nov 21 10:58:03 haproxy[123]: `, facility local0, severity info.
   const [, head = "", body = ""] = /^(<134>.*?: )(\{.*\})\n?$/s.exec(message.toString()) ?? [];
-  expect(head).toMatch(/haproxy\[\d+\]/);
+  expect(head).toMatch(/ haproxy[\w-]*\[\d+\]: $/);
   expect(parsed(body)).toMatchObject({ path: "/over/there", status: 200 });
   expect(haproxy.lines().some((line) => line.includes("there"))).toBe(false);
+});
+
+test("an operator turns it on with one reload; it is in haproxy.log then", async () => {
+  const consul = await scene.consul();
+  const home = await scene.home(consul.address);
+  await scene.join(consul, "web", "web-1");
+  const sluice = scene.run(home);
+  await sluice.logged((line) => line.event === "reloaded", 60_000);
+  await answers(home, host);
+  const file = path.join(home.state, "haproxy.log");
+  expect(readFileSync(file, "utf8")).not.toContain('"client"');
+  const before = sluice.lines().length;
+  await home.configure({ accessLog: { format: "json" } });
+  await sluice.logged((line) => line.event === "reloaded", 60_000, before);
+  await eventually("a line", async () => {
+    await ask(home.httpPort, { host, path: "/seen" });
+    return readFileSync(file, "utf8").includes('"path":"\\/seen"');
+  });
+  expect(countEvents(sluice, "reloaded", before)).toBe(1);
 });

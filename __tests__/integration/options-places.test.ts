@@ -1,3 +1,5 @@
+import { readFile } from "node:fs/promises";
+import path from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, beforeAll, describe, expect, jest, test } from "@jest/globals";
 import { type ConsulAgent, startConsul } from "../support/consul-agent.ts";
@@ -171,6 +173,31 @@ test("1 → 0 → 1: the routes stay, and the fallback page answers meanwhile", 
   });
 });
 
+test("a restart while another datacenter serves takes no server away, and goes on following it", async () => {
+  await scene.remove("vanishing-here");
+  await becomes("vanishing", "vanishing-there");
+  await eventually("it is written down", async () => {
+    const { services } = JSON.parse(await readFile(path.join(scene.home.state, "snapshot.json"), "utf8"));
+    const one = services.find(({ key }: { key: { name: string } }) => key.name === "vanishing");
+    return one?.instances.length === 0 && one.elsewhere?.length === 2;
+  });
+  const load = scene.scene.load({
+    port: scene.home.httpPort,
+    keepAlive: 2,
+    oneShot: 2,
+    headers: { host: "vanishing.service.local" },
+    pauseMs: 5,
+  });
+  await scene.restart();
+  await eventually("Consul is heard", async () => (await statusNow(scene.home)).catalog.waitingFor.length === 0);
+  await join("vanishing", "vanishing-there-3");
+  await eventually("the third serves", async () => (await served("vanishing")).endsWith("vanishing-there-3"));
+  expect((await load.stop()).failures).toEqual([]);
+  expect(scene.reloads()).toBe(0);
+  await scene.join("vanishing", ["haproxy.failover=dc2"], scene.instance("vanishing-here"));
+  await becomes("vanishing", "vanishing-here");
+});
+
 test("a datacenter that dies costs the failover only, and is said", async () => {
   expect((await statusNow(scene.home)).catalog.datacenters).toEqual([
     { datacenter: "dc2", services: expect.any(Number) },
@@ -183,7 +210,7 @@ test("a datacenter that dies costs the failover only, and is said", async () => 
   );
   expect(await body("alone")).toBe("alone-here");
   // What it said last still stands by.
-  expect(await servers("vanishing")).toBe(3);
+  expect(await servers("vanishing")).toBe(4);
 });
 
 async function servers(service: string): Promise<number> {

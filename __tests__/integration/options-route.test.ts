@@ -64,6 +64,7 @@ async function register(): Promise<void> {
     "haproxy.host=redirect2.example.com",
     "haproxy.redirect=307,https://$host/fixed?a=%[src]",
   ]);
+  await add("redirect-path", ["haproxy.host=redirect3.example.com", "haproxy.path=/", "haproxy.redirect=302,/$path"]);
   await add("to-https", ["haproxy.https-redirect=308"]);
   await add("strict", ["haproxy.hsts=31536000;includeSubDomains"]);
   await add("guarded", ["haproxy.auth=staff", "haproxy.host=guarded.example.com"]);
@@ -252,6 +253,8 @@ describe("what is done on the way", () => {
     expect([answer.status, answer.headers["location"]]).toEqual([301, "https://www.example.com/a/b?c=d"]);
     const other = await get({ host: "redirect2.example.com:81", path: "/a/b?c=d" });
     expect([other.status, other.headers["location"]]).toEqual([307, "https://redirect2.example.com:81/fixed?a=%[src]"]);
+    const bare = await get({ host: "redirect3.example.com", path: "//evil.example.com/" });
+    expect([bare.status, bare.headers["location"]]).toEqual([302, "/evil.example.com/"]);
     expect(refused("bad-redirect")).toContain("is not a redirect");
   });
 

@@ -8,7 +8,7 @@ import { startGrpcHealth } from "../support/grpc-health.ts";
 import { startInstanceProcess } from "../support/instance-process.ts";
 import { OptionsScene, serverState } from "../support/options-scene.ts";
 import { eventually, liveConfig } from "../support/sluice.ts";
-import { answers, ask, bodies } from "../support/system.ts";
+import { answers, ask, bodies, statusNow } from "../support/system.ts";
 
 /**
  * Each option of a service as its tags have it, in a backend that runs: what it changes for a request. All services are
@@ -28,6 +28,7 @@ beforeAll(async () => {
     await mkdir(path.join(template, "errors"), { recursive: true });
     await copyFile(path.join(shipped, "haproxy.cfg.njk"), path.join(template, "haproxy.cfg.njk"));
     await writeFile(path.join(template, "errors", "shop.http"), shopPage);
+    await writeFile(path.join(template, "errors", "broken.http"), "no page at all");
     return { template: path.join(template, "haproxy.cfg.njk") };
   });
   await register();
@@ -371,6 +372,18 @@ test("haproxy.error-page: its own page; one that is not there costs itself only,
   expect(scene.excluded()).toContainEqual(
     expect.objectContaining({ service: "no-page", reason: expect.stringContaining("errors/nowhere.http") }),
   );
+});
+
+test("a page that HAProxy does not take costs the service that asks for it", async () => {
+  await scene.add("broken-page", ["haproxy.error-page=broken"]);
+  await scene.add("beside-it", ["haproxy.enable=true"]);
+  await eventually("the other is reached", async () => (await get("beside-it")).status === 200, 30_000);
+  expect((await get("broken-page")).status).not.toBe(200);
+  await eventually("it is said whose fault it is", async () => {
+    const { reconciler } = await statusNow(scene.home);
+    return JSON.stringify(reconciler.quarantined).includes("broken-page");
+  });
+  await scene.remove("broken-page");
 });
 
 test("haproxy.panic", async () => {

@@ -50,6 +50,7 @@ async function register(): Promise<void> {
     haproxy_response_header_set: "X-Of: meta",
   });
   await add("settings", ["haproxy.enable=true"]);
+  await add("shown", ["v1"]);
   await add("named", [
     "haproxy.host=named.example.com",
     "haproxy.strip=/s",
@@ -88,6 +89,7 @@ test("meta says what tags say, with several values and named routes; a tag goes 
 test("sluice.yaml says what no tag says, of one service before what it says of all", async () => {
   expect(await said("settings.example.com")).toBe("settings settings");
   expect(await said("last.service.local")).toBe("last all");
+  expect(await said("shown.service.local")).toBe("shown all");
 });
 
 test("a named route inherits, and guards its path by the service's own name too", async () => {

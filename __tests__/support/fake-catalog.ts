@@ -37,11 +37,13 @@ export class FakeCatalog implements CatalogPort {
    *
    * @param unselected names of services the catalog lists without their being selected
    * @param departed names of nodes that left in good order
+   * @param overrides by service name; left out: it is not known whether there are any
    */
   publish(
     services: Readonly<Record<string, readonly InstanceFacts[]>>,
     unselected: readonly string[] = [],
     departed: readonly string[] = [],
+    overrides?: Snapshot["overrides"],
   ): void {
     const next = new Map<string, CatalogService>();
     const known = new Map<string, { readonly text: string; readonly service: CatalogService }>();
@@ -59,6 +61,7 @@ export class FakeCatalog implements CatalogPort {
       unselected: new Set(unselected.map((name) => serviceKeyString(keyOf(name)))),
       unwatched: new Set(),
       departed: new Set(departed),
+      ...(overrides !== undefined && { overrides }),
       sequence: (this.snapshot?.sequence ?? 0) + 1,
       takenAt: this.clock.wall(),
       answeredAt: this.clock.now(),

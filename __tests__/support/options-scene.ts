@@ -90,6 +90,13 @@ export class OptionsScene {
     await this.sluice.logged((line) => line.event === "reloaded", 60_000);
   }
 
+  /** Kills the operator, and waits until the next one has taken HAProxy over. Reloads are counted anew from there. */
+  async restart(): Promise<void> {
+    await this.running().end("SIGKILL");
+    this.sluice = this.scene.run(this.home);
+    await this.sluice.logged((line) => line.event === "process-up", 60_000);
+  }
+
   /** How often HAProxy was reloaded so far. */
   reloads(): number {
     return countEvents(this.running(), "reloaded");

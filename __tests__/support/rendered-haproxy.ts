@@ -3,6 +3,7 @@ import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
+import type { TemplateSource } from "../../src/reconciler/ports.ts";
 import { Renderer } from "../../src/render/renderer.ts";
 import { loadTemplate } from "../../src/render/template-source.ts";
 import type { LoadBalancer } from "../../src/routing/types.ts";
@@ -21,10 +22,14 @@ export interface RenderedHaproxy {
   stop(): Promise<void>;
 }
 
-/** @param more settings by section; the addresses are set here */
+/**
+ * @param more settings by section; the addresses are set here
+ * @param template default: the one that comes with Sluice
+ */
 export async function startRendered(
   loadBalancer: LoadBalancer,
   more: Readonly<Record<string, object>> = {},
+  template?: TemplateSource,
 ): Promise<RenderedHaproxy> {
   const directory = await mkdtemp(path.join(tmpdir(), "sluice-rendered-"));
   const httpPort = await freePort();
@@ -36,7 +41,7 @@ export async function startRendered(
   });
   const below = (name: string) => path.join(directory, name);
   const paths = { directory, maps: below("maps"), assets: below("assets"), runtimeSocket: below("runtime.sock") };
-  const rendered = new Renderer({ paths }).render(loadBalancer, settings, await loadTemplate());
+  const rendered = new Renderer({ paths }).render(loadBalancer, settings, template ?? (await loadTemplate()));
   for (const [file, text] of [...rendered.maps, ...rendered.assets, [below("haproxy.cfg"), rendered.text] as const]) {
     await mkdir(path.dirname(file), { recursive: true });
     await writeFile(file, text);

@@ -1,4 +1,4 @@
-import type { Route, RouteMaps } from "../../src/routing/types.ts";
+import type { Claim, Route, RouteMaps, RoutePattern } from "../../src/routing/types.ts";
 
 /** A route of a host to one backend. */
 export function route(host: string, backend: string, more: Partial<Route> = {}): Route {
@@ -29,3 +29,24 @@ export const noMaps: RouteMaps = {
   routes: [],
   listeners: [],
 };
+
+/** What a service of one instance wants of a host. */
+export function claim(
+  service: string,
+  pattern: Partial<RoutePattern> = {},
+  { pattern: _, ...more }: Partial<Claim> = {},
+): Claim {
+  const place = { host: "a.example.com", path: "/", match: "prefix", methods: [], conditions: [], ...pattern } as const;
+  return {
+    pattern: place,
+    options: {},
+    priority: 0,
+    backend: service,
+    carriers: "all",
+    count: 1,
+    sticky: false,
+    since: 1,
+    origin: { service, kind: "tag", text: `haproxy.host=${place.host}` },
+    ...more,
+  };
+}

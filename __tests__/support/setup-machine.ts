@@ -51,6 +51,8 @@ export function setupMachine(scripts: readonly string[]): SetupMachine {
     bin,
     cache: join(directory, "cache", "sluice"),
     program: (name, body = ":", where = bin) => {
+      // What stands there may be a link to the real program: writing would go through it.
+      rmSync(join(where, name), { force: true });
       writeFileSync(join(where, name), `#!/bin/sh\n${body}\n`);
       chmodSync(join(where, name), 0o755);
     },

@@ -1,6 +1,15 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import {
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, jest, test } from "@jest/globals";
 import { alive, type SetupMachine, setupMachine } from "../support/setup-machine.ts";
@@ -98,6 +107,15 @@ describe("every version is named, the oldest first", () => {
     expect(stdout).toContain(`3.4 ${machine.cache}/bin/haproxy-sid\n`);
     expect(stderr).toContain("Debian sid has HAProxy 3.4 now, not 3.2");
   });
+});
+
+test("a stand-in takes the place of a program on this machine's PATH, never of the program itself", () => {
+  const real = join(machine.directory, "real");
+  writeFileSync(real, "real");
+  symlinkSync(real, join(machine.bin, "tool"));
+  machine.program("tool", "echo stand-in");
+  expect(readFileSync(real, "utf8")).toBe("real");
+  expect(readFileSync(join(machine.bin, "tool"), "utf8")).toContain("stand-in");
 });
 
 describe("what cannot be had", () => {

@@ -36,6 +36,8 @@ export interface BlockingQueryOptions<T> extends Omit<BeliefOptions<T>, "path"> 
   readonly waitMs: number;
   /** How long an answer waits before it is looked at, ms: for what must not stand in the way of others. Default: not at all. */
   readonly yieldMs?: number;
+  /** How often it is asked at most: so many at once, then so many a second. Default: 5, 10. */
+  readonly pace?: { readonly burst: number; readonly perSecond: number };
   /** Bounds what is asked anew at the same moment as all others. Default: not bounded. */
   readonly reads?: Slots;
   /** Asks again soon even where Consul turns requests away, for the others, which are woken by its first answer. */
@@ -87,8 +89,8 @@ export class BlockingQuery<T> {
   constructor(options: BlockingQueryOptions<T>) {
     this.options = options;
     this.belief = new Belief({ ...options, path: options.request.path });
-    const { clock, random } = options;
-    this.bucket = new TokenBucket({ burst: 5, perSecond: 10, clock, random });
+    const { clock, random, pace = { burst: 5, perSecond: 10 } } = options;
+    this.bucket = new TokenBucket({ ...pace, clock, random });
   }
 
   /** Resolves when the signal aborts, never before, and never rejects. */

@@ -4,22 +4,21 @@ import { SluiceError } from "../support/errors.ts";
 import type { Logger } from "../support/logger.ts";
 import { learnAgentFacts } from "./agent-facts.ts";
 import { Audit } from "./audit.ts";
-import { type Budget, reportBeyond, shareConnections } from "./budget.ts";
+import { type Budget, shareConnections } from "./budget.ts";
 import type { CatalogStatus } from "./catalog-status.ts";
 import { ConsulClient } from "./consul-client.ts";
-import { untilItMayGo } from "./leaving-name.ts";
 import { ListWatch } from "./list-watch.ts";
-import { OtherPlaces, type Wanted } from "./other-places.ts";
-import { enabledBy, type Overrides, overridesPath } from "./overrides.ts";
+import { OtherPlaces } from "./other-places.ts";
+import { overridesPath } from "./overrides.ts";
 import { OverridesWatch } from "./overrides-watch.ts";
 import { Publisher, type SnapshotParts } from "./publisher.ts";
 import { Pulse } from "./pulse.ts";
-import { type CatalogSettings, selectNames } from "./selection.ts";
+import type { CatalogSettings } from "./selection.ts";
 import { serviceKeyString } from "./service-key.ts";
+import { ServiceSelection } from "./service-selection.ts";
 import type { ServiceWatch } from "./service-watch.ts";
 import { Slots } from "./slots.ts";
 import type { CatalogService, Snapshot } from "./types.ts";
-import { Unselected } from "./unselected.ts";
 import { type Watched, WatchedServices } from "./watched-services.ts";
 import { Witnesses } from "./witnesses.ts";
 
@@ -52,21 +51,11 @@ export class ConsulCatalog {
   private readonly overrides: OverridesWatch;
   private readonly places: OtherPlaces;
   private readonly tasks = new Set<Promise<void>>();
-  private readonly unselected = new Unselected();
-  private beyondBudget: readonly string[] = [];
-  private unwatched = { of: this.beyondBudget, waiting: 0, keys: new Set<string>() };
+  private readonly selection: ServiceSelection;
   private services: CatalogSettings;
-  /** Names that overrides expose, and the overrides they are of. */
-  private enabled: { readonly of: Overrides | undefined; readonly names: ReadonlySet<string> };
   private budget: Budget;
   private reads: Slots;
   private datacenter: string | undefined;
-  private selected = false;
-  private selecting = false;
-  /** While services were selected, more became known of their other places. */
-  private joinedMeanwhile = false;
-  /** Names that are watched for the sake of other places alone. */
-  private kept: ReadonlySet<string> = new Set();
   private life: AbortSignal | undefined;
 
   /** @throws SluiceError ERR_SETTINGS_INVALID (address) or ERR_SETTINGS_UNREADABLE (a TLS file) */
@@ -75,7 +64,6 @@ export class ConsulCatalog {
     this.options = options;
     this.random = random;
     this.services = options.services;
-    this.enabled = { of: undefined, names: enabledBy(undefined) };
     this.budget = shareConnections(settings.connections);
     this.reads = new Slots(this.budget.reads);
     this.client = new ConsulClient({ settings, clock, logger });
@@ -117,7 +105,9 @@ export class ConsulCatalog {
       silent: () => this.pulse.silent(),
       reads: () => this.reads,
       start: (task) => this.start(task),
-      onChange: (name, answeredAt) => this.onOtherPlaces(name, answeredAt),
+      onChange: (name, answeredAt) => {
+        if (!this.ended()) this.selection.onOtherPlaces(name, answeredAt);
+      },
       ...(options.remembered === undefined ? {} : { remembered: options.remembered }),
     });
     this.watched = new WatchedServices({
@@ -129,11 +119,20 @@ export class ConsulCatalog {
       clock,
       logger,
       random,
-      onChange: (service, answeredAt) => this.onService(service, answeredAt),
+      onChange: (service, answeredAt) => this.selection.onService(service, answeredAt),
       onFreshness: () => this.publisher.publishSoon(),
       onRecovery: () => this.wake(),
       silent: () => this.pulse.silent(),
     });
+    const { lists, overrides, places, watched } = this;
+    this.selection = new ServiceSelection(
+      {
+        ...{ lists, overrides, places, watched, clock, logger, random },
+        start: (task) => this.start(task),
+        publish: (answeredAt) => this.publisher.publish(answeredAt),
+      },
+      () => ({ services: this.services, datacenter: this.datacenter, budget: this.budget, reads: this.reads }),
+    );
     this.publisher = new Publisher(clock, logger, () => this.gather());
     this.pulse = new Pulse({
       client: this.pulseClient,
@@ -222,7 +221,7 @@ export class ConsulCatalog {
       watches: [...this.lists.statuses(), ...this.overrides.statuses(), ...services.map(({ watch }) => watch.status())],
       budget: this.budget.watches,
       waitingFor: [...waiting, ...[...this.watched.unanswered()].sort()],
-      beyondBudget: this.beyondBudget,
+      beyondBudget: this.selection.beyond(),
       overrides: this.overrides.summary(),
       ...this.places.statuses(),
     };
@@ -247,79 +246,12 @@ export class ConsulCatalog {
     this.select(clock.now());
   }
 
-  /** Compares the services that are to be watched with those that are, and moves to the former. */
-  private select(answeredAt: number, lost = false): void {
-    const list = this.lists.list();
-    const byMeta = this.lists.byMeta(this.services.expose);
-    const { datacenter } = this;
-    if (list === undefined || byMeta === undefined || datacenter === undefined || this.life?.aborted !== false) return;
-    // What operators wrote says whether and how a service may be reached: not without it, where it can be had.
-    if (this.overrides.waiting()) return;
-
-    const places = this.wantedElsewhere(datacenter);
-    const names = selectNames(list, byMeta, this.services.expose, this.enabledNames());
-    const wanted = new Set(names);
-    const kept = new Set([...this.places.kept(places)].filter((name) => !wanted.has(name)));
-    for (const name of kept) {
-      names.push(name);
-      wanted.add(name);
-    }
-    this.kept = kept;
-    for (const entry of this.watched.entries()) {
-      if (wanted.has(entry.name)) {
-        entry.leaving?.abort();
-        delete entry.leaving;
-      } else if (entry.leaving === undefined) {
-        const leaving = new AbortController();
-        entry.leaving = leaving;
-        this.start(this.letGo(entry, leaving.signal));
-      }
-    }
-    const beyond: string[] = [];
-    const most = Math.max(0, this.budget.watches - this.lists.count() - this.overrides.count());
-    for (const name of names) {
-      if (this.watched.has(name)) continue;
-      if (this.watched.size < most) this.start(this.watched.add({ datacenter, name }, this.reads));
-      else beyond.push(name);
-    }
-    const moved =
-      beyond.length !== this.beyondBudget.length || beyond.some((name, at) => name !== this.beyondBudget[at]);
-    this.selecting = true;
-    this.places.follow(wanted, places, most - this.watched.size);
-    this.selecting = false;
-    this.noteBeyond(beyond, names.length);
-    const noted = this.unselected.note(list, wanted, (name) => this.watched.has(name), datacenter);
-    const changed = noted || moved || lost || this.joinedMeanwhile || !this.selected;
-    this.selected = true;
-    this.joinedMeanwhile = false;
-    if (changed) this.publisher.publish(answeredAt);
+  private ended(): boolean {
+    return this.life?.aborted !== false;
   }
 
-  private onService(service: CatalogService, answeredAt: number): void {
-    const { datacenter } = this;
-    // Its tags may ask for other datacenters.
-    if (datacenter !== undefined && this.places.note(service, this.wantedElsewhere(datacenter))) {
-      this.select(answeredAt, true);
-    } else this.publisher.publish(answeredAt);
-  }
-
-  /** What is known of a service in other places has changed; one that has none there may go where it has none here. */
-  private onOtherPlaces(name: string, answeredAt: number): void {
-    if (this.life?.aborted !== false) return;
-    this.watched.joinAnew(name);
-    if (this.selecting) this.joinedMeanwhile = true;
-    else if (this.kept.has(name)) this.select(answeredAt, true);
-    else this.publisher.publish(answeredAt);
-  }
-
-  private wantedElsewhere(here: string): Wanted {
-    return { services: this.services, overrides: this.overrides.value(), here };
-  }
-
-  private enabledNames(): ReadonlySet<string> {
-    const overrides = this.overrides.value();
-    if (this.enabled.of !== overrides) this.enabled = { of: overrides, names: enabledBy(overrides) };
-    return this.enabled.names;
+  private select(answeredAt: number, changed = false): void {
+    if (!this.ended()) this.selection.select(answeredAt, changed);
   }
 
   private followOverrides(): void {
@@ -331,44 +263,12 @@ export class ConsulCatalog {
     return this.overrides.waiting() ? [this.overrides.name()] : [];
   }
 
-  /** The lists do not select the name. */
-  private async letGo(entry: Watched, signal: AbortSignal): Promise<void> {
-    const { lists, random } = this;
-    const end = await untilItMayGo({ ...entry, lists, clock: this.options.clock, random }, signal);
-    if (end !== undefined) this.drop(entry, end === "gone");
-  }
-
-  private drop(entry: Watched, gone: boolean): void {
-    this.watched.forget(entry);
-    this.places.forget(entry.name);
-    if (gone) this.unselected.found(entry.name, this.lists.list());
-    // Its connection is free for a service beyond the budget.
-    this.select(this.options.clock.now(), true);
-  }
-
-  private noteBeyond(beyond: readonly string[], selected: number): void {
-    const first = this.beyondBudget.length === 0 && beyond.length > 0;
-    this.beyondBudget = beyond;
-    if (first) reportBeyond(this.options.logger, this.budget, beyond, selected);
-  }
-
-  /** Kept while it stays the same, for it may be long and every answer comes by here. */
-  private gatherUnwatched(): ReadonlySet<string> {
-    const { datacenter, beyondBudget, unwatched } = this;
-    if (datacenter === undefined) return new Set();
-    const waiting = this.watched.unanswered();
-    // Names come to those that wait only with a new `beyondBudget`, and go one by one.
-    if (unwatched.of === beyondBudget && unwatched.waiting === waiting.size) return unwatched.keys;
-    const keys = new Set([...beyondBudget, ...waiting].map((name) => serviceKeyString({ datacenter, name })));
-    this.unwatched = { of: beyondBudget, waiting: waiting.size, keys };
-    return keys;
-  }
-
   private gather(): SnapshotParts | undefined {
-    if (!this.selected || (this.latest() === undefined && this.watched.unanswered().size > 0)) return undefined;
+    const { selection } = this;
+    if (!selection.selected() || (this.latest() === undefined && this.watched.unanswered().size > 0)) return undefined;
     const overrides = this.overrides.value();
     const services = new Map(this.watched.services());
-    let unwatched = this.gatherUnwatched();
+    let unwatched = selection.unwatchedKeys();
     for (const { name, service } of this.places.asked()) {
       const key = serviceKeyString({ datacenter: this.datacenter ?? "", name });
       if (this.watched.has(name)) continue;
@@ -377,7 +277,7 @@ export class ConsulCatalog {
     }
     return {
       services,
-      unselected: this.unselected.keys(),
+      unselected: selection.unselectedKeys(),
       unwatched,
       departed: this.witnesses.departed(),
       ...(overrides !== undefined && { overrides }),

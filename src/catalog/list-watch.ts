@@ -22,6 +22,11 @@ const metaListName = "catalog/services by meta";
  * goes first. What the lists tell, a service more or less, takes a reload or a second read anyway.
  */
 const yieldMs = 5;
+/**
+ * Consul's servers look at every instance for every key, at each registration anywhere: 94 ms for 3,000 instances
+ * (measured with 1.19.2), where the plain list takes 9 ms.
+ */
+const metaPace = { burst: 3, perSecond: 1 };
 const none: ReadonlySet<string> = new Set();
 
 export interface ListWatchOptions {
@@ -86,6 +91,7 @@ export class ListWatch {
     this.metaQuery = new BlockingQuery<ReadonlySet<string> | "unfiltered">({
       ...common,
       name: metaListName,
+      pace: metaPace,
       request: metaListRequest,
       parse: (body) => namesByMeta(parseList(body)) ?? "unfiltered",
       same: sameNames,

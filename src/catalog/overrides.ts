@@ -5,6 +5,7 @@ import { SluiceError } from "../support/errors.ts";
 import { isFiltered } from "./answers.ts";
 import type { ConsulAnswer, ConsulClient, ConsulRequest, RequestLimits } from "./consul-client.ts";
 import { compare } from "./health.ts";
+import type { CatalogSettings } from "./selection.ts";
 import type { Override } from "./types.ts";
 
 /** By service name; case counts. */
@@ -89,9 +90,13 @@ export function sameOverrides(a: Overrides, b: Overrides): boolean {
   return true;
 }
 
-/** Names of the services that an operator exposes whatever their tags say. */
-export function enabledBy(overrides: Overrides | undefined): ReadonlySet<string> {
+/** Names of the services that an operator exposes whatever their tags say: by an override, or by name in the settings. */
+export function enabledBy(
+  overrides: Overrides | undefined,
+  documents: CatalogSettings["options"],
+): ReadonlySet<string> {
   const names = new Set<string>();
+  for (const [name, { options }] of Object.entries(documents)) if (options.enable === true) names.add(name);
   for (const [name, { options }] of overrides ?? []) if (options.enable === true) names.add(name);
   return names;
 }

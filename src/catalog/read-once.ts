@@ -59,7 +59,7 @@ export async function readSnapshotOnce(
     const byMeta = services.expose === "tagged" ? await readByMeta(ask, signal) : new Set<string>();
     const overrides = await readOverridesOnce(client, services, either);
     const datacenter = settings.datacenter ?? (await datacenterOf(client, logger, signal));
-    const names = selectNames(list, byMeta, services.expose, enabledBy(overrides));
+    const names = selectNames(list, byMeta, services.expose, enabledBy(overrides, services.options));
     const found = new Map<string, CatalogService>();
     const queue = names.values();
     const worker = async () => {

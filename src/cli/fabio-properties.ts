@@ -219,7 +219,11 @@ function listeners(value: string): ReturnType<Meaning> {
     addresses.filter((one) => protos.includes(protoOf(one))).map(({ bind }) => bind);
   const names = addresses.filter((one) => /\+sni$/.test(protoOf(one))).map(({ port }) => port);
   const [http, https] = [binds("http", "grpc"), binds("https", "grpcs")];
+  const both = addresses.some((one) => protoOf(one) === "https+tcp+sni");
   const notes = [
+    ...(both
+      ? ["one port for TLS that is passed on and TLS that is ended cannot be had; give https.bind another"]
+      : []),
     ...(names.length > 0
       ? ["with tcp+sni a tag needs proto=tcp here, and its port is for such connections alone"]
       : []),

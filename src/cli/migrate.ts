@@ -13,8 +13,8 @@ const generalDifferences: readonly string[] = [
   "a service whose instances are all critical answers 503; Fabio's routes of it vanish",
   "instances that are warning serve by Consul's weights; Fabio takes passing ones alone (registry.consul.service.status)",
   "a path is compared decoded and sent on as it came; Fabio sends it on decoded and cleaned of . and ..",
-  "X-Forwarded-For and the like are believed of http.trustedProxies alone; Forwarded and X-Real-Ip are not sent",
-  "a redirect to where the request came from is sent; Fabio goes by X-Forwarded-Proto and skips it",
+  "X-Forwarded-For and the like are believed of http.trustedProxies alone; Forwarded is not set",
+  "a redirect to the very same place is sent; Fabio skips it by X-Forwarded-Proto",
   "route commands in Consul's key-value store (registry.consul.kvpath) are not read",
 ];
 

@@ -32,11 +32,11 @@ export function cellKey({ service, data, instance }: Cell): string {
 /** The cells of tags and meta that these services consist of, in their order. */
 export function dataCells(services: Services): readonly Cell[] {
   const cells: Cell[] = [];
-  for (const [service, { instances, spoke = [] }] of services) {
+  for (const [key, service] of services) {
     const seen = new Set<string>();
-    for (const one of [...instances, ...spoke]) {
+    for (const one of [...placed(service), ...(service.spoke ?? [])]) {
       const data = dataDigest(one);
-      if (!seen.has(data)) cells.push({ service, data });
+      if (!seen.has(data)) cells.push({ service: key, data });
       seen.add(data);
     }
   }
@@ -45,14 +45,15 @@ export function dataCells(services: Services): readonly Cell[] {
 
 /** The instances of these services that the cell means. */
 export function instancesOf(cell: Cell, services: Services): readonly Instance[] {
-  return services.get(cell.service)?.instances.filter((instance) => means(cell, instance)) ?? [];
+  const service = services.get(cell.service);
+  return service === undefined ? [] : placed(service).filter((instance) => means(cell, instance));
 }
 
 /** Whether any instance of these services is meant by the cell; of a whole service, whether it is there. */
 export function isPresent(cell: Cell, services: Services): boolean {
   const service = services.get(cell.service);
   if (service === undefined || cell.data === undefined) return service !== undefined;
-  return [...service.instances, ...(service.spoke ?? [])].some((one) => means(cell, one));
+  return [...placed(service), ...(service.spoke ?? [])].some((one) => means(cell, one));
 }
 
 /**
@@ -75,12 +76,18 @@ export function withhold(
     const made = goodOf(one).map(({ tags, meta }) => ({ ...one, tags, meta }));
     return made.filter((other) => !isWithheld(other)).slice(0, 1);
   };
-  const { spoke } = service;
+  const { elsewhere, spoke } = service;
   return {
     ...service,
     instances: service.instances.flatMap(standIn),
+    ...(elsewhere !== undefined && { elsewhere: elsewhere.flatMap(standIn) }),
     ...(spoke !== undefined && { spoke: spoke.flatMap(standIn) }),
   };
+}
+
+/** Its instances, here and elsewhere. */
+function placed({ instances, elsewhere }: CatalogService): readonly Instance[] {
+  return elsewhere === undefined ? instances : [...instances, ...elsewhere];
 }
 
 function means({ data, instance }: Cell, one: Instance | Spoken): boolean {

@@ -76,11 +76,11 @@ export class ClosedPorts {
     if (this.signal?.aborted || verdict === undefined) return;
     const still = new Set(verdict.ok ? [] : verdict.problems.map(({ port }) => port));
     const left = this.busy.filter((one) => !tried.includes(one) || still.has(one.port));
-    const opened = left.length < this.busy.length;
-    this.set(left);
     if (left.length === 0) this.retry.reset();
     else this.retry.failed();
-    if (opened) this.parts.onOpen();
+    if (left.length === this.busy.length) return;
+    this.set(left);
+    this.parts.onOpen();
   }
 
   private set(busy: readonly BusyBind[]): void {

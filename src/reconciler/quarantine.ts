@@ -153,7 +153,8 @@ export class Quarantine {
     const [first] = instances;
     const before = services.get(service);
     const own = cells.filter((one) => one.service === service);
-    const alone = first === undefined || before === undefined ? undefined : { ...before, instances: [first] };
+    const alone =
+      first === undefined || before === undefined ? undefined : { ...before, instances: [first], elsewhere: [] };
     // What the first of them stands in with, the others can too, in a life that does not know what they had.
     const [good] = (alone && withhold(alone, own, (one) => this.goodOf(service, one)))?.instances ?? [];
     return {
@@ -168,8 +169,8 @@ export class Quarantine {
 
   /** Its own tags and meta of before, those of the others of its service, those that are remembered. */
   private goodOf(service: string, instance: Pick<Spoken, "node" | "id">): readonly Data[] {
-    const { instances = [], spoke = [] } = this.taken.get(service) ?? {};
-    const before: readonly Spoken[] = [...instances, ...spoke];
+    const { instances = [], elsewhere = [], spoke = [] } = this.taken.get(service) ?? {};
+    const before: readonly Spoken[] = [...instances, ...elsewhere, ...spoke];
     const own = before.filter((one) => one.node === instance.node && one.id === instance.id);
     const remembered = this.list().flatMap((entry) => (entry.service === service && entry.good ? [entry.good] : []));
     return [...own, ...before, ...remembered];

@@ -10,7 +10,7 @@ import { placesOf } from "./places.ts";
 import { instanceScope } from "./server-words.ts";
 import { type ServiceServers, serversOf, type Trust } from "./servers.ts";
 import { serviceAsks } from "./service-asks.ts";
-import { hasDomain, serviceClaims } from "./service-claims.ts";
+import { hasDomain, serviceClaims, withOverall } from "./service-claims.ts";
 import { serviceListens } from "./service-listens.ts";
 import { type Layers, layersOf, speakersOf } from "./speakers.ts";
 import { isOfRequests } from "./tcp-mode.ts";
@@ -115,7 +115,7 @@ export function serviceBackend(
     backend: alone ? tcp : http,
     ...(tcp !== undefined && !alone && { tcp }),
     claims,
-    listens: [...own.listens, ...listensOfFabio(fabio, name, bytes)],
+    listens: [...own.listens, ...listensOfFabio(fabio, voices.base, name, bytes)],
     registers: fabio.registers,
     excluded: [
       ...(alone ? madeTcp : made).excluded,
@@ -173,8 +173,18 @@ function backendShape(asks: Wishes, settings: Settings["services"], mode: Backen
   };
 }
 
-function listensOfFabio({ listens }: FabioClaims, http: string, tcp: string): readonly ListenClaim[] {
-  return listens.map((listen) => ({ ...listen, backend: listen.mode === "tcp" ? tcp : http }));
+/** With the backend they lead to, and kept from whom the service keeps all else. */
+function listensOfFabio({ listens }: FabioClaims, base: Wishes, http: string, tcp: string): readonly ListenClaim[] {
+  return listens.map(({ allow, deny, ...listen }) => {
+    const given = { ...(allow !== undefined && { allow: [...allow] }), ...(deny !== undefined && { deny: [...deny] }) };
+    const { allow: allowed, deny: denied } = withOverall(given, base);
+    return {
+      ...listen,
+      backend: listen.mode === "tcp" ? tcp : http,
+      ...(allowed !== undefined && { allow: allowed }),
+      ...(denied !== undefined && { deny: denied }),
+    };
+  });
 }
 
 function nameOf(names: ReadonlyMap<Instance, string>, instance: Instance): readonly (readonly [Instance, string])[] {

@@ -1,4 +1,3 @@
-import { isIP } from "node:net";
 import { hexDigest } from "../support/digest.ts";
 import { canonicalIp } from "../support/ip.ts";
 import type { MapRow } from "./types.ts";
@@ -95,14 +94,14 @@ function hasBeginning(set: ReadonlySet<string>, text: string): boolean {
 
 /** 32 or 128 signs `0` and `1`. */
 function bitsOf(address: string): string | undefined {
-  if (isIP(address) === 4) {
-    return address
+  const canonical = canonicalIp(address);
+  if (canonical === undefined) return undefined;
+  if (!canonical.includes(":")) {
+    return canonical
       .split(".")
       .map((part) => Number(part).toString(2).padStart(8, "0"))
       .join("");
   }
-  const canonical = canonicalIp(address);
-  if (canonical === undefined) return undefined;
   const [head = "", tail] = canonical.split("::");
   const groups = (text: string) => (text === "" ? [] : text.split(":"));
   const [before, behind] = [groups(head), groups(tail ?? "")];

@@ -2,49 +2,20 @@ import type { RouteOptions } from "../settings/options/table.ts";
 import type { Settings } from "../settings/schema.ts";
 import { canonicalIp } from "../support/ip.ts";
 import { admits, clientList } from "./clients.ts";
+import { answeredBy, type ExplainedServer, explainServers } from "./explain-servers.ts";
 import type { SeenServer } from "./explain-service.ts";
 import { listenPlaces } from "./listen-places.ts";
 import { type HttpRequest, matchRequest } from "./match.ts";
 import { patternText } from "./pattern-text.ts";
+import type { ReadRequest } from "./read-request.ts";
 import { shown } from "./shown.ts";
-import type { LoadBalancer, Origin, Route, RouteTarget, Server } from "./types.ts";
-
-/** What is asked of a request. */
-export interface RequestQuestion {
-  /** A URL, `host/path`, `/path` or `:port`. */
-  readonly target: string;
-  readonly method: string;
-  /** Each `Name: value`. */
-  readonly headers: readonly string[];
-  readonly from?: string;
-}
-
-/** A request taken apart; `tcp` where all that is known is a port, or a port and the name a TLS client asks for. */
-export type ReadRequest =
-  | { readonly kind: "http"; readonly text: string; readonly request: HttpRequest; readonly from: string | undefined }
-  | {
-      readonly kind: "tcp";
-      readonly text: string;
-      readonly port: number;
-      readonly name: string;
-      readonly from: string | undefined;
-    };
+import type { LoadBalancer, Origin, Route, RouteTarget } from "./types.ts";
 
 export interface ExplainedTarget {
   readonly to: string;
   readonly share: number;
   /** Who asked for it, in which words. */
   readonly origins: readonly string[];
-}
-
-export interface ExplainedServer {
-  readonly server: string;
-  readonly address: string;
-  readonly weight: number;
-  /** 0..1 of the requests of this route, as far as weights tell. */
-  readonly share: number;
-  /** What is to be said of it; empty where it serves. */
-  readonly state: string;
 }
 
 export interface RequestExplanation {
@@ -70,39 +41,6 @@ export interface RequestFacts {
   readonly seen: ReadonlyMap<string, SeenServer> | undefined;
 }
 
-/** @returns undefined where it is neither a URL nor a host, path or port */
-export function readRequest({ target, method, headers, from }: RequestQuestion): ReadRequest | undefined {
-  const port = /^:(\d{1,5})$/.exec(target)?.[1] ?? /^(?:tcp|tls):\/\/[^/]*:(\d{1,5})\/?$/.exec(target)?.[1];
-  if (port !== undefined) {
-    const name = /^tls:\/\/([^/:]+):/.exec(target)?.[1] ?? "";
-    return {
-      kind: "tcp",
-      text: `a connection to port ${port}${name === "" ? "" : ` for ${name}`}`,
-      port: Number(port),
-      name: name.toLowerCase(),
-      from,
-    };
-  }
-  const whole = /^https?:\/\//i.test(target) ? target : `http://${target}`;
-  const [, scheme = "", host = "", path = "", query] = /^(https?):\/\/([^/?#]*)([^?#]*)(\?[^#]*)?/i.exec(whole) ?? [];
-  if (scheme === "" || !(target.startsWith("/") || /[./:]/.test(target) || host === "localhost")) return undefined;
-  const named: Record<string, string> = {};
-  for (const line of headers) {
-    const at = line.indexOf(":");
-    named[line.slice(0, at).trim().toLowerCase()] = line.slice(at + 1).trim();
-  }
-  const request: HttpRequest = {
-    host: named["host"] ?? host,
-    tls: scheme.toLowerCase() === "https",
-    path: path === "" ? "/" : path,
-    method,
-    headers: named,
-    client: from ?? "",
-  };
-  const text = `${method} ${scheme.toLowerCase()}://${request.host}${request.path}${query ?? ""}`;
-  return { kind: "http", text, request, from };
-}
-
 /** Where a request goes, through what, and what the client gets. */
 export function explainRequest(asked: ReadRequest, facts: RequestFacts): RequestExplanation {
   return asked.kind === "tcp" ? explainConnection(asked, facts) : explainHttp(asked, facts);
@@ -120,9 +58,9 @@ function explainHttp(asked: ReadRequest & { readonly kind: "http" }, facts: Requ
     if (defaultBackend === undefined) {
       return { ...base, serves: false, answer: "404, the page for what no route matches" };
     }
-    const servers = serversOf([{ backend: defaultBackend, share: 1 }], facts);
+    const servers = explainServers([{ backend: defaultBackend, share: 1 }], facts);
     const way = ["no route matches: http.defaultService takes it"];
-    return { ...base, way, servers, ...outcome(servers, defaultBackend) };
+    return { ...base, way, servers, ...answeredBy(servers, defaultBackend) };
   }
   const { route } = match;
   const [first] = route.targets;
@@ -135,8 +73,8 @@ function explainHttp(asked: ReadRequest & { readonly kind: "http" }, facts: Requ
   };
   const answer = answeredOnTheWay(options, request, asked.from, facts);
   if (answer !== undefined) return { ...explained, ...answer };
-  const servers = serversOf(route.targets, facts);
-  return { ...explained, servers, ...outcome(servers, first?.backend ?? "") };
+  const servers = explainServers(route.targets, facts);
+  return { ...explained, servers, ...answeredBy(servers, first?.backend ?? "") };
 }
 
 /** On which port a URL comes in, and whether one of ours is there. */
@@ -256,7 +194,7 @@ function explainConnection(
   if (places.length === 0) {
     return { ...base, listener: where, serves: false, answer: "the connection is closed: nobody has this name" };
   }
-  const servers = serversOf(places, facts);
+  const servers = explainServers(places, facts);
   const refused =
     from !== undefined && places.every(({ list }) => !admits({ id: list, rows: loadBalancer.maps.clients }, from));
   return {
@@ -269,60 +207,8 @@ function explainConnection(
     servers,
     ...(refused
       ? { serves: false, answer: "the connection is closed: its address is not let in" }
-      : outcome(servers, places[0]?.backend ?? "")),
+      : answeredBy(servers, places[0]?.backend ?? "")),
   };
-}
-
-/** The servers of the targets, each with the part it gets by the weights of those that take requests. */
-function serversOf(
-  targets: readonly Pick<RouteTarget, "backend" | "server" | "share">[],
-  { loadBalancer, seen }: Pick<RequestFacts, "loadBalancer" | "seen">,
-): readonly ExplainedServer[] {
-  return targets.flatMap(({ backend: name, server: only, share }) => {
-    const backend = loadBalancer.backends.find((one) => one.name === name);
-    const servers = (backend?.servers ?? []).filter((server) => only === undefined || server.name === only);
-    const states = servers.map((server) => ({ server, ...stateOf(name, server, seen) }));
-    const main = states.filter(({ serves, server }) => serves && server.options.backup !== true);
-    const taking = main.length > 0 ? main : states.filter(({ serves }) => serves);
-    const total = taking.reduce((sum, { weight }) => sum + weight, 0);
-    return states.map(({ server, weight, state }) => ({
-      server: `${name}/${server.name}`,
-      address: `${server.address}:${server.port}`,
-      weight,
-      share: taking.some((one) => one.server === server) && total > 0 ? (share * weight) / total : 0,
-      state,
-    }));
-  });
-}
-
-function stateOf(backend: string, server: Server, seen: ReadonlyMap<string, SeenServer> | undefined) {
-  const now = seen?.get(`${backend}/${server.name}`);
-  const weight = now?.weight ?? server.weight;
-  const state =
-    seen !== undefined && now === undefined
-      ? "HAProxy does not have it yet"
-      : now?.maintenance === true
-        ? "in maintenance"
-        : now?.up === false
-          ? "down by HAProxy's check"
-          : server.joining
-            ? "joining: waits for its first good check"
-            : weight === 0
-              ? "weight 0: takes nothing new"
-              : server.options.backup === true
-                ? "backup"
-                : "";
-  return { weight, state, serves: weight > 0 && (state === "" || state === "backup") };
-}
-
-function outcome(servers: readonly ExplainedServer[], backend: string): Pick<RequestExplanation, "serves" | "answer"> {
-  const serving = servers.filter(({ share }) => share > 0);
-  if (serving.length === 0) {
-    const why = servers.length === 0 ? `backend ${backend} has no server` : `no server of ${backend} takes requests`;
-    return { serves: false, answer: `503, the page for a service that cannot answer: ${why}` };
-  }
-  const names = serving.length === 1 ? serving[0]?.server : `one of ${serving.length} servers`;
-  return { serves: true, answer: `answered by ${names}` };
 }
 
 function lostTo(route: Route, { excluded }: LoadBalancer): readonly string[] {

@@ -27,6 +27,8 @@ export interface Entrances {
   readonly domain?: string;
   /** Own ports of HAProxy, besides the HTTP entry point. */
   readonly ports: readonly number[];
+  /** Whether these ports lead to the service where nothing says by which hosts and paths. */
+  readonly atLarge: boolean;
 }
 
 /** What makes a pattern or a share is none of what is done on the way. */
@@ -45,7 +47,10 @@ export const placeKeys: ReadonlySet<string> = new Set(["host", "path"]);
  * `<service>.<domain>` answers as the unnamed route does, and on the paths of the named ones as they do, so that what
  * guards a path guards it by either name.
  */
-export function wantedRoutes({ base, routes }: RouteWishes, { service, domain, ports }: Entrances): readonly Wanted[] {
+export function wantedRoutes(
+  { base, routes }: RouteWishes,
+  { service, domain, ports, atLarge }: Entrances,
+): readonly Wanted[] {
   const wanted: Wanted[] = [];
   const add = (wishes: Wishes, place: Omit<RoutePattern, "methods" | "conditions">, said: Said) =>
     wanted.push(...withCanary(wishes, place, { service, ...said }));
@@ -53,7 +58,7 @@ export function wantedRoutes({ base, routes }: RouteWishes, { service, domain, p
   for (const [place, said] of places) add(base, place, said);
   for (const listen of ports) {
     const whole = said(base, "listen") ?? { kind: "tag", text: `listen ${listen}` };
-    if (places.length === 0) add(base, { listen, host: "", path: "/", match: "prefix" }, whole);
+    if (places.length === 0 && atLarge) add(base, { listen, host: "", path: "/", match: "prefix" }, whole);
     for (const [place] of places) add(base, { listen, ...place }, whole);
   }
   if (domain !== undefined) add(base, { host: domain, path: "/", match: "prefix" }, { kind: "domain", text: domain });

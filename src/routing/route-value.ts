@@ -101,7 +101,7 @@ function pathText(path: string): string {
  * A redirect's url as Fabio reads it: a `/` before `$path` is that of the path, and a url without a path has `/`.
  */
 function locationText(location: string): string {
-  const url = pathText(location).replace(/([^/:])\/\$path/, "$1$path");
+  const url = pathText(location).replace(/(^|[^/:])\/\$path/, "$1$path");
   return url.replace(/^([a-z][a-z0-9+.-]*:\/\/[^/?#]*?)(?=$|[?#])/i, (all) =>
     all.endsWith("$path") ? all : `${all}/`,
   );

@@ -68,10 +68,21 @@ export function serviceClaims(
   const excluded: Exclusion[] = [];
   const guarded = fabio.map((claim) => ({ ...claim, options: withOverall(claim.options, voices.base) }));
   const host = domain === undefined ? undefined : domainHost(service, domain, excluded);
-  const open = host === undefined ? undefined : openHost(host, speakers, voices, guarded);
-  if (open?.reason !== undefined) excluded.push({ service, code: "option-unusable", reason: open.reason });
+  const around = guardBesides(speakers, voices, guarded);
+  if (around !== undefined && (host !== undefined || ports.length > 0)) {
+    const ways = [...(host === undefined ? [] : [`the host ${host}`]), ...ports.map((port) => `port ${port}`)].join(
+      ", ",
+    );
+    const reason = `${ways} would be a way around ${shown(around)}, so it leads nowhere by itself; say by haproxy.host where the service is to be reached at large, or guard it by haproxy.auth, haproxy.allow or haproxy.deny`;
+    excluded.push({ service, code: "option-unusable", reason });
+  }
   const groups = new ClaimGroups();
-  const entrances = { service, ...(open?.host !== undefined && { domain: open.host }), ports };
+  const entrances = {
+    service,
+    ...(host !== undefined && around === undefined && { domain: host }),
+    ports,
+    atLarge: around === undefined,
+  };
   for (const [words, by] of byWords(speakers)) {
     for (const wanted of wantedRoutes(voices.of(words), entrances)) groups.add(wanted, by);
   }
@@ -88,25 +99,26 @@ function domainHost(service: string, domain: string, excluded: Exclusion[]): str
 }
 
 /**
- * The name below the domain, unless it would be a way around a guard: where a tag of Fabio's or a named route guards its
- * own place, and nothing says how the service is to be reached at large.
+ * What would be walked around if the service were reached at large, by its name below the domain or a port of its own: a
+ * tag of Fabio's, or a named route, that guards its own place, where nothing says how the service as a whole is reached.
  */
-function openHost(host: string, speakers: readonly Speaker[], voices: ServiceVoices, fabio: readonly Claim[]) {
+function guardBesides(
+  speakers: readonly Speaker[],
+  voices: ServiceVoices,
+  fabio: readonly Claim[],
+): string | undefined {
   const { options } = voices.base;
-  const atLarge = [...guards, ...placeKeys].some((key) => options[key as keyof RouteOptions] !== undefined);
-  if (atLarge) return { host };
+  if ([...guards, ...placeKeys].some((key) => options[key as keyof RouteOptions] !== undefined)) return undefined;
   const isGuarded = (way: RouteOptions) => [...guards].some((key) => way[key as keyof RouteOptions] !== undefined);
+  const claim = fabio.find((one) => isGuarded(one.options));
+  if (claim !== undefined) return claim.origin.text;
   const named = [...byWords(speakers).keys()].flatMap((words) => [...voices.of(words).routes.values()]);
-  const guard =
-    fabio.find((claim) => isGuarded(claim.options))?.origin.text ??
-    Object.values(named.find((wishes) => isGuarded(wishes.options))?.said ?? {})[0]?.text;
-  if (guard === undefined) return { host };
-  const reason = `the host ${host} would be a way around ${shown(guard)}, so it leads nowhere; say by haproxy.host where the service is to be reached at large, or guard it by haproxy.auth, haproxy.allow or haproxy.deny`;
-  return { reason };
+  const route = named.find((wishes) => isGuarded(wishes.options));
+  return Object.values(route?.said ?? {})[0]?.text;
 }
 
 /** Fabio's own options go before the tags beside them, and the operator's before both. */
-function withOverall(options: RouteOptions, base: Wishes): RouteOptions {
+export function withOverall(options: RouteOptions, base: Wishes): RouteOptions {
   const { options: rest, said } = only(base, overall);
   if (Object.keys(rest).length === 0) return options;
   const overriding = only(

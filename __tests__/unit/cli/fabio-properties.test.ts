@@ -40,6 +40,11 @@ describe("properties", () => {
     ],
     ["proxy.addr = :443;cs=all", { "https.bind": ":443" }, ""],
     [
+      "proxy.addr = :443;proto=https+tcp+sni;cs=some",
+      { "services.fabioSniPorts": "443" },
+      "one port for TLS that is passed on and TLS that is ended cannot be had; give https.bind another; with tcp+sni a tag needs proto=tcp here, and its port is for such connections alone",
+    ],
+    [
       "proxy.addr = :80;pxyproto=true",
       { "http.bind": ":80" },
       "for PROXY protocol from clients name their networks in http.acceptProxy",

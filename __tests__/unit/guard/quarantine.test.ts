@@ -36,6 +36,19 @@ const two = instance("two", ["bad"]);
 const three = instance("three", ["bad"], { port: 81 });
 const none = () => [];
 
+test("instances elsewhere are withheld like those here", () => {
+  const there = instance("there", ["bad"], { node: "node-1.dc2", service: { ...key, datacenter: "dc2" } });
+  const service = { ...web(one), elsewhere: [there] };
+  const services = new Map([["web", service]]);
+  const bad = { service: "web", data: dataDigest(there) };
+  expect(dataCells(services)).toEqual([{ service: "web", data: dataDigest(one) }, bad]);
+  expect(isPresent(bad, services)).toBe(true);
+  expect(instancesOf(bad, services)).toEqual([there]);
+  expect(withhold(service, [bad], none)).toEqual({ ...service, elsewhere: [] });
+  const good = { tags: ["fine"], meta: {} };
+  expect(withhold(service, [bad], () => [good])?.elsewhere).toEqual([{ ...there, ...good }]);
+});
+
 describe("what the last instances of a service said", () => {
   const spoke = [one, two].map(({ node, id, tags, meta }) => ({ node, id, tags, meta }));
   const empty: CatalogService = { ...web(), spoke };

@@ -1,8 +1,9 @@
 import { describe, expect, test } from "@jest/globals";
 import type { CatalogService } from "../../../src/catalog/types.ts";
-import { explainRequest, type RequestQuestion, readRequest } from "../../../src/routing/explain-request.ts";
+import { explainRequest } from "../../../src/routing/explain-request.ts";
 import { explainService, type SeenServer, type ServiceFacts } from "../../../src/routing/explain-service.ts";
 import { listenPlaces } from "../../../src/routing/listen-places.ts";
+import { type RequestQuestion, readRequest } from "../../../src/routing/read-request.ts";
 import type { LoadBalancer } from "../../../src/routing/types.ts";
 import { instance, routed, service, settings } from "./fixtures.ts";
 

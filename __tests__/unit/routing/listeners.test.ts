@@ -1,8 +1,10 @@
 import { describe, expect, test } from "@jest/globals";
 import { mergeListeners } from "../../../src/routing/listeners.ts";
 import { portRefusal } from "../../../src/routing/own-ports.ts";
+import { createRouter } from "../../../src/routing/route.ts";
 import type { ListenClaim } from "../../../src/routing/types.ts";
 import { settingsSchema } from "../../../src/settings/schema.ts";
+import { byKey, instance, service } from "./fixtures.ts";
 
 const settings = settingsSchema.parse({
   http: { bind: ":80,[::1]:8000-8010" },
@@ -44,6 +46,36 @@ describe("ports that services may have", () => {
       { service: "web", code: "listen-refused", reason: expect.stringContaining("port 80") },
     ]);
   });
+});
+
+test("a port that cannot be opened names its services, with what is in the way", () => {
+  const closed = new Map([[5_432, "127.0.0.1:5432 is in use by another process"]]);
+  const { listeners, rows, excluded } = mergeListeners([claim("db", 5_432), claim("web", 8_081)], settings, closed);
+  expect(listeners.map(({ port }) => port)).toEqual([8_081]);
+  expect(rows.map(({ value }) => value)).toEqual(["web"]);
+  const reason = "port 5432 cannot be opened: 127.0.0.1:5432 is in use by another process";
+  expect(excluded).toEqual([{ service: "db", code: "listen-refused", reason }]);
+});
+
+test("an instance more leaves listeners and rows the very same objects, one that shares a port changes its rows", () => {
+  const route = createRouter();
+  const look = (count: number) => {
+    const instances = Array.from({ length: count }, (_, index) => index + 1);
+    const tagged = (name: string, tag: string) => instances.map((n) => instance(name, n, { tags: [tag] }));
+    const first = tagged("a", "urlprefix-:3306 proto=tcp");
+    const alone = tagged("c", "urlprefix-:3307 proto=tcp");
+    const other = instance("b", 1, { tags: ["urlprefix-:3306 proto=tcp"] });
+    const all = [service("a", first), service("b", [other]), service("c", alone)];
+    return {
+      alone: route(byKey(all.slice(2)), settings, new Map()),
+      shared: createRouter()(byKey(all), settings, new Map()),
+    };
+  };
+  const [one, two] = [look(1), look(2)];
+  expect(two.alone.backends).not.toBe(one.alone.backends);
+  expect(two.alone.listeners).toBe(one.alone.listeners);
+  expect(two.alone.maps).toBe(one.alone.maps);
+  expect(two.shared.maps.listeners).not.toEqual(one.shared.maps.listeners);
 });
 
 describe("listeners", () => {

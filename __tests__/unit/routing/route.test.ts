@@ -136,6 +136,19 @@ describe("identity", () => {
     expect([same("api"), same("web")]).toEqual([true, false]);
   });
 
+  test("an instance that joins, with the same words, leaves routes, maps and listeners as they are", () => {
+    const tags = ["haproxy.host=a.example.com", "haproxy.path=/x", "haproxy.listen=8081", "urlprefix-/f strip=/f"];
+    const speaking = (number: number) => instance("web", number, { tags: [...tags], createIndex: number });
+    const route = createRouter();
+    const before = route(byKey([service("web", [speaking(1)]), api]), base, nobody);
+    const after = route(byKey([service("web", [speaking(1), speaking(2)]), api]), base, nobody);
+    expect(after.backends.find(({ name }) => name === "web")?.servers).toHaveLength(2);
+    expect(before.routes.length).toBeGreaterThan(3);
+    for (const part of ["routes", "maps", "listeners", "excluded"] as const) {
+      expect(after[part]).toBe(before[part]);
+    }
+  });
+
   test("a service that was away for a while is looked at anew", () => {
     const route = createRouter();
     const first = route(byKey([web]), base, nobody);

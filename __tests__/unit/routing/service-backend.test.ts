@@ -383,6 +383,22 @@ describe("beside Fabio's tags", () => {
     if (!open) expect(excluded[0]?.reason).toContain("web.service.local would be a way around");
   });
 
+  test("nor is a port of its own, unless it says by which hosts and paths", () => {
+    const tags = ["urlprefix-a/ auth=staff", "haproxy.listen=8081"];
+    expect(claimsOf(found(one(...tags)))).toEqual(['a/ auth="staff"']);
+    expect(found(one(...tags)).excluded[0]?.reason).toContain("the host web.service.local, port 8081 would be");
+    const named = ["haproxy.listen=8081", "haproxy.route.x.path=/x", "haproxy.route.x.auth=staff"];
+    expect(claimsOf(found(one(...named)))).toEqual(['/x auth="staff"', ':8081 /x auth="staff"']);
+    expect(claimsOf(found(one(...named, "haproxy.path=/y")))).toContain(":8081 /y");
+  });
+
+  test("who is kept from the service is kept from the ports of Fabio's tags", () => {
+    const tags = ["urlprefix-:5432 proto=tcp", "haproxy.deny=10.0.0.0/8"];
+    expect(found(one(...tags)).listens).toMatchObject([{ port: 5432, deny: ["10.0.0.0/8"] }]);
+    const over = found(one(...tags), {}, override({ deny: ["10.1.0.0/16"] }));
+    expect(over.listens).toMatchObject([{ port: 5432, deny: ["10.1.0.0/16"] }]);
+  });
+
   test("what Fabio's tags say of the server goes below the service's own words", () => {
     const tags = ["urlprefix-/x proto=https tlsskipverify=true"];
     expect(found(one(...tags)).backend.servers[0]?.options).toEqual({ tls: true, "tls.verify": "none" });

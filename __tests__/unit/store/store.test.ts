@@ -46,7 +46,13 @@ const leaving = {
 describe("opening a state directory", () => {
   test("makes it, for its owner only", async () => {
     const store = await open(inDirectory("new", "state"));
-    for (const one of [store.paths.directory, store.paths.maps, store.paths.assets, store.paths.sockets]) {
+    for (const one of [
+      store.paths.directory,
+      store.paths.maps,
+      store.paths.assets,
+      store.paths.certificates,
+      store.paths.sockets,
+    ]) {
       expect(statSync(one).mode & 0o777).toBe(0o700);
     }
     expect(store.state()).toEqual({ schema: 2, generation: 0, leaving: [], haproxy: undefined });
@@ -78,7 +84,7 @@ describe("opening a state directory", () => {
     const first = await open();
     await first.writeMap("a/hosts.map", "a b\n");
     await first.close();
-    const leftovers = ["x", "maps/x", "maps/a/x", "assets/x"].map((name) =>
+    const leftovers = ["x", "maps/x", "maps/a/x", "assets/x", "certs/x"].map((name) =>
       inDirectory(path.dirname(name), ".x.0123456789ab.sluice-tmp"),
     );
     for (const file of leftovers) writeFileSync(file, "half");
@@ -173,6 +179,23 @@ describe("files", () => {
     expect(await store.readConfig()).toBe("live\n");
   });
 
+  test("certificates are written for their owner alone, read in order, removed; nothing goes elsewhere", async () => {
+    const store = await open();
+    await store.writeCertificate(store.paths.certificateList, "list\n");
+    await store.writeCertificate(inDirectory("certs", "a.pem"), "a\n");
+    expect([...(await store.readCertificates())]).toEqual([
+      [inDirectory("certs", "a.pem"), "a\n"],
+      [inDirectory("certs", "list.txt"), "list\n"],
+    ]);
+    expect(statSync(inDirectory("certs", "a.pem")).mode & 0o777).toBe(0o600);
+    await store.removeCertificate(inDirectory("certs", "a.pem"));
+    await store.removeCertificate(inDirectory("certs", "a.pem"));
+    expect([...(await store.readCertificates()).keys()]).toEqual([inDirectory("certs", "list.txt")]);
+    for (const file of ["../haproxy.cfg", inDirectory("maps", "x")]) {
+      await expect(store.writeCertificate(file, "x")).rejects.toMatchObject({ code: "ERR_VALUE_UNSAFE" });
+    }
+  });
+
   test("maps are written, read in order, removed", async () => {
     const store = await open();
     await store.writeMap(inDirectory("maps", "z.map"), "z\n");
@@ -242,11 +265,13 @@ describe("files", () => {
       () => store.writeConfig("x"),
       () => store.writeMap("x", "x"),
       () => store.removeMap("x"),
+      () => store.writeCertificate("x", "x"),
+      () => store.removeCertificate("x"),
       () => store.writeAsset("x", "x"),
       () => store.pruneAssets(new Set()),
       () => store.saveState({ generation: 1 }),
     ];
     for (const write of writes) await expect(write()).rejects.toMatchObject({ code: "ERR_INTERNAL" });
-    expect(readdirSync(directory).sort()).toEqual(["assets", "maps", "sockets"]);
+    expect(readdirSync(directory).sort()).toEqual(["assets", "certs", "maps", "sockets"]);
   });
 });

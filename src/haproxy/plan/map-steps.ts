@@ -1,6 +1,6 @@
 import type { MapEntry } from "../runtime/types.ts";
 import { missing } from "./map-targets.ts";
-import { entriesByKey, mapEntries, mapText } from "./maps.ts";
+import { entriesByKey, mapEntries, mapText, mapValues } from "./maps.ts";
 import type { MapOperation } from "./types.ts";
 
 /** A map that changes. */
@@ -38,7 +38,7 @@ export interface MapCounts {
 }
 
 export function countChanges({ now, next }: MapChange): MapCounts {
-  const [before, after] = [entriesByKey(mapEntries(now)), entriesByKey(mapEntries(next))];
+  const [before, after] = [mapValues(now), mapValues(next)];
   let [added, changed] = [0, 0];
   for (const [key, value] of after) {
     const old = before.get(key);
@@ -89,7 +89,7 @@ function orderedSteps({ file, now, next }: MapChange): Steps {
 
 function treeSteps({ file, now, next }: MapChange): Steps {
   const [before, after] = [mapEntries(now), mapEntries(next)];
-  const [known, wanted] = [entriesByKey(before), entriesByKey(after)];
+  const [known, wanted] = [mapValues(now), mapValues(next)];
   const add: MapEntry[] = [];
   const set: MapEntry[] = [];
   for (const [key, value] of wanted) {

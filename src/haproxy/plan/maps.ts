@@ -6,6 +6,41 @@ import type { MapEntry } from "../runtime/types.ts";
  * part words (configuration manual 7.3.1, `map`; checked against 2.6.12).
  */
 export function mapEntries(text: string): readonly MapEntry[] {
+  return parsed(text).entries;
+}
+
+/** Which entry counts, by key: of a key that is there twice, the first. */
+export function mapValues(text: string): ReadonlyMap<string, string> {
+  return parsed(text).values;
+}
+
+interface Parsed {
+  readonly entries: readonly MapEntry[];
+  readonly values: ReadonlyMap<string, string>;
+}
+
+/** The newest texts, oldest first: what was wanted last is compared with what is wanted next. */
+const known = new Map<string, Parsed>();
+const mostKnown = 24;
+
+function parsed(text: string): Parsed {
+  const before = known.get(text);
+  if (before !== undefined) {
+    known.delete(text);
+    known.set(text, before);
+    return before;
+  }
+  const entries = parseEntries(text);
+  const made = { entries, values: entriesByKey(entries) };
+  known.set(text, made);
+  for (const oldest of known.keys()) {
+    if (known.size <= mostKnown) break;
+    known.delete(oldest);
+  }
+  return made;
+}
+
+function parseEntries(text: string): readonly MapEntry[] {
   const entries: MapEntry[] = [];
   for (const line of text.split("\n")) {
     if (line.startsWith("#")) continue;
@@ -26,7 +61,7 @@ export function mapText(entries: readonly MapEntry[]): string {
   return entries.map(({ key, value }) => `${key.startsWith("#") ? " " : ""}${key} ${value}\n`).join("");
 }
 
-/** Which entry counts, by key: of a key that is there twice, the first. */
+/** The same of entries. */
 export function entriesByKey(entries: readonly MapEntry[]): ReadonlyMap<string, string> {
   const values = new Map<string, string>();
   for (const { key, value } of entries) if (!values.has(key)) values.set(key, value);
@@ -40,9 +75,8 @@ export function entriesByKey(entries: readonly MapEntry[]): ReadonlyMap<string, 
  */
 export function sameEntries(a: string, b: string, ordered: boolean): boolean {
   if (a === b) return true;
-  const [some, others] = [mapEntries(a), mapEntries(b)];
-  if (ordered) return mapText(some) === mapText(others);
-  const [mine, theirs] = [entriesByKey(some), entriesByKey(others)];
+  if (ordered) return mapText(mapEntries(a)) === mapText(mapEntries(b));
+  const [mine, theirs] = [mapValues(a), mapValues(b)];
   if (mine.size !== theirs.size) return false;
   for (const [key, value] of mine) if (theirs.get(key) !== value) return false;
   return true;

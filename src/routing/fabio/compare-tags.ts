@@ -1,7 +1,7 @@
 import type { CatalogService } from "../../catalog/types.ts";
 import { isGlob } from "../globs.ts";
 import { type PortSettings, portRefusal } from "../own-ports.ts";
-import type { FabioSettings } from "./fabio-claims.ts";
+import { type FabioSettings, sniPorts } from "./fabio-claims.ts";
 import { type FabioTag, parseTag } from "./parse-tag.ts";
 
 /** How Fabio is set up, as far as it changes what a tag means; its defaults where nothing is said. */
@@ -68,8 +68,11 @@ function judge(
       different.push(`Fabio has no listener for TCP on port ${place.port} (proxy.addr); Sluice opens the port`);
     }
   }
-  if (place.kind === "name" && settings.services.fabioSniPorts === undefined) {
-    return { verdict: "refused", reasons: ["no port is set for connections by name; set services.fabioSniPorts"] };
+  if (place.kind === "name") {
+    const ports = sniPorts(settings.services);
+    const refusals = ports.flatMap((port) => portRefusal(port, settings) ?? []);
+    if (ports.length === 0) refusals.push("no port is set for connections by name; set services.fabioSniPorts");
+    if (refusals.length >= ports.length) return { verdict: "refused", reasons: refusals };
   }
   if (place.kind === "http") {
     if (matcher === "glob" && /[*?[{\\]/.test(place.path)) {

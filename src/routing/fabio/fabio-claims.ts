@@ -77,7 +77,7 @@ export function fabioClaims(
     if (tag.place.kind === "http") claims.push(claimOf(found, tag.place));
     else if (tag.place.kind === "port") listens.push(listenOf(found, tag.place.port, ""));
     else {
-      const ports = portsOf(settings.fabioSniPorts);
+      const ports = sniPorts(settings);
       for (const port of ports) listens.push(listenOf(found, port, tag.place.host));
       if (ports.length === 0) {
         const problem = `tag ${JSON.stringify(tag.text)} names no port, and the setting services.fabioSniPorts has none for such connections; set it`;
@@ -185,9 +185,9 @@ function exclusion(service: string, reason: string, [first, ...others]: readonly
   };
 }
 
-/** `443` or `443,8443-8445` */
-function portsOf(ranges: string | undefined): readonly number[] {
-  const ports = (ranges ?? "").split(",").flatMap((range) => {
+/** The ports on which TLS connections come in that are told apart by name; sorted. */
+export function sniPorts({ fabioSniPorts = "" }: Pick<FabioSettings, "fabioSniPorts">): readonly number[] {
+  const ports = fabioSniPorts.split(",").flatMap((range) => {
     const [first = "", last = first] = range.trim().split("-");
     return first === "" ? [] : Array.from({ length: Number(last) - Number(first) + 1 }, (_, at) => Number(first) + at);
   });

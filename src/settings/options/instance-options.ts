@@ -48,7 +48,8 @@ export const instanceOptions = {
   "tls.sni": option({
     scope: "instance",
     value: like(/^[A-Za-z0-9_.-]{1,253}$/, "a host name, or host for that of the request"),
-    describe: "Name asked for and expected in the certificate; `host`: that of the request.",
+    describe:
+      "Name asked for and expected in the certificate; `host`: that of the request. Without it the certificate's signature is checked, not its names.",
     example: "internal.example.com",
     change: "reload",
   }),

@@ -15,7 +15,7 @@ export interface DocumentProblem extends OptionProblem {
 }
 
 /** How the name of a route is written, in tags and documents alike. */
-export const routeName = /^[a-z0-9]{1,64}$/;
+const routeName = /^[a-z0-9]{1,64}$/;
 
 /** A key that says something of a named route: `route.<name>.<key>`. */
 const routeKey = /^route\.([^.]*)\.(.+)$/;

@@ -1,16 +1,11 @@
 import type { z } from "zod";
 import { nearest } from "../nearest.ts";
-import { metaKeyOf, type OptionKey, type Options, optionTable } from "./table.ts";
+import { metaKeyOf, type OptionKey, optionTable } from "./table.ts";
 
 export interface OptionProblem {
   readonly key: string;
   /** What is wrong with it, behind the key, in words a person understands. */
   readonly problem: string;
-}
-
-export interface ReadOptions {
-  readonly options: Options;
-  readonly problems: readonly OptionProblem[];
 }
 
 /** One value, checked. */
@@ -42,18 +37,6 @@ export function readOption(key: string, value: unknown): ReadOption {
   return result.success
     ? { kind: "value", key, value: result.data }
     : { kind: "problem", problem: problemOf(result.error) };
-}
-
-/** Values by option key, as tags, meta or a document have them, checked. What cannot be read costs itself only. */
-export function readOptions(values: Readonly<Record<string, unknown>>): ReadOptions {
-  const options: Record<string, unknown> = {};
-  const problems: OptionProblem[] = [];
-  for (const [key, value] of Object.entries(values)) {
-    const read = readOption(key, value);
-    if (read.kind === "value") options[key] = read.value;
-    else problems.push({ key, problem: read.problem });
-  }
-  return { options: options as Options, problems };
 }
 
 function problemOf({ issues }: z.ZodError): string {

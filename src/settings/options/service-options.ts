@@ -1,4 +1,3 @@
-import type { z } from "zod";
 import { durationWithin } from "../duration.ts";
 import { flag, like, linesOf, listOf, oneOf, option, scalar, whole } from "./option.ts";
 
@@ -101,7 +100,8 @@ export const serviceOptions = {
   check: option({
     scope: "service",
     value: oneOf(["tcp", "http", "grpc", "off"]),
-    describe: "HAProxy's own check. Default `tcp`: the port accepts a connection.",
+    describe:
+      "HAProxy's own check. Default `tcp`: the port accepts a connection (and speaks TLS, where that is spoken). `http`: an answer of `check.status`; `grpc`: `SERVING` of `grpc.health.v1.Health`.",
     example: "http",
     change: "reload",
   }),
@@ -150,7 +150,8 @@ export const serviceOptions = {
   sticky: option({
     scope: "service",
     value: like(/^[A-Za-z0-9_-]{1,64}$/, "a cookie's name"),
-    describe: "A client stays with its server, by a cookie of this name.",
+    describe:
+      "A client stays with its server, by a cookie of this name. It holds a digest of the server's address, and the server does not see it.",
     example: "SERVER",
     change: "reload",
   }),
@@ -242,5 +243,3 @@ export const serviceOptions = {
     change: "runtime",
   }),
 } as const;
-
-export type CheckStatus = z.output<typeof status>;

@@ -39,6 +39,14 @@ describe("a tag", () => {
     expect(verdictsOf(["urlprefix-a.com/ proto=tcp"], {}, { services: { fabioSniPorts: "8443" } })).toEqual([["same"]]);
   });
 
+  test("of a name is refused where its port cannot be had", () => {
+    const given = { services: { fabioSniPorts: "443" }, https: { bind: ":443" }, tcp: { ports: "1-65535" } };
+    expect(verdictsOf(["urlprefix-a.com/ proto=tcp"], {}, given)[0]).toEqual([
+      "refused",
+      expect.stringContaining("port 443 is HAProxy's own"),
+    ]);
+  });
+
   test("means something else where Fabio is set up otherwise", () => {
     expect(verdictsOf(["urlprefix-/a*b"], { matcher: "glob" })[0]?.[1]).toContain("is a glob to Fabio");
     expect(verdictsOf(["urlprefix-/a"], { matcher: "glob" })[0]?.[1]).toContain("this path alone");

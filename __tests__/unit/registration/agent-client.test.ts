@@ -1,0 +1,89 @@
+import { createServer, type IncomingMessage, type Server } from "node:http";
+import type { AddressInfo } from "node:net";
+import { afterEach, beforeEach, describe, expect, test } from "@jest/globals";
+import { AgentClient } from "../../../src/registration/agent-client.ts";
+
+interface Seen {
+  readonly method: string | undefined;
+  readonly url: string | undefined;
+  readonly token: string | string[] | undefined;
+  readonly body: string;
+}
+
+let server: Server;
+let seen: Seen[];
+let answer: { status: number; body: string };
+let client: AgentClient;
+const { signal } = new AbortController();
+
+beforeEach(async () => {
+  seen = [];
+  answer = { status: 200, body: "" };
+  server = createServer(async (incoming: IncomingMessage, response) => {
+    const chunks: Buffer[] = [];
+    for await (const chunk of incoming) chunks.push(chunk as Buffer);
+    const { method, url, headers } = incoming;
+    seen.push({ method, url, token: headers["x-consul-token"], body: Buffer.concat(chunks).toString() });
+    response.writeHead(answer.status, { "content-type": "application/json" }).end(answer.body);
+  });
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  const { port } = server.address() as AddressInfo;
+  client = new AgentClient({ baseUrl: `http://127.0.0.1:${port}/v1`, token: () => "s3cret" });
+});
+
+afterEach(() => new Promise((resolve) => server.close(resolve)));
+
+describe("the agent", () => {
+  test("is asked for its services", async () => {
+    answer.body = JSON.stringify({
+      a: { ID: "a", Service: "web", Address: "10.0.0.1", Port: 80, Meta: { k: "v" }, Tags: null },
+      b: { ID: "b", Service: "api", Meta: null },
+    });
+    expect(await client.services(signal)).toEqual([
+      { id: "a", name: "web", address: "10.0.0.1", port: 80, meta: { k: "v" } },
+      { id: "b", name: "api", address: "", port: 0, meta: {} },
+    ]);
+    expect(seen).toEqual([{ method: "GET", url: "/v1/agent/services", token: "s3cret", body: "" }]);
+  });
+
+  test("is told what to register and what not any more", async () => {
+    const registration = { id: "x/1", name: "shop", port: 80, meta: { m: "1" }, check: "127.0.0.1:80" };
+    await client.register(registration, signal);
+    await client.deregister("x/1", signal);
+    expect(seen.map(({ method, url }) => [method, url])).toEqual([
+      ["PUT", "/v1/agent/service/register"],
+      ["PUT", "/v1/agent/service/deregister/x%2F1"],
+    ]);
+    expect(JSON.parse(seen[0]?.body ?? "")).toMatchObject({
+      ID: "x/1",
+      Name: "shop",
+      Port: 80,
+      Meta: { m: "1" },
+      Check: { TCP: "127.0.0.1:80", Status: "passing" },
+    });
+  });
+});
+
+describe("a failure", () => {
+  test("names the status, and not the token", async () => {
+    answer = { status: 403, body: "Permission denied" };
+    const error = await client.services(signal).catch((thrown: unknown) => thrown);
+    expect(error).toMatchObject({ code: "ERR_CONSUL_STATUS", retryable: true, details: { status: 403 } });
+    expect(JSON.stringify(error)).not.toContain("s3cret");
+    expect((error as Error).cause).toBeUndefined();
+  });
+
+  test("is said where the answer is none of Consul's", async () => {
+    answer.body = "<html>";
+    await expect(client.services(signal)).rejects.toMatchObject({ code: "ERR_CONSUL_ANSWER_INVALID" });
+  });
+
+  test("is said where nobody answers", async () => {
+    const nobody = new AgentClient({ baseUrl: "http://127.0.0.1:1/v1", token: () => undefined });
+    await expect(nobody.services(signal)).rejects.toMatchObject({ code: "ERR_CONSUL_UNREACHABLE", retryable: true });
+  });
+
+  test("an abort ends it with its reason", async () => {
+    await expect(client.services(AbortSignal.abort(new Error("over")))).rejects.toThrow("over");
+  });
+});
