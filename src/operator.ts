@@ -8,7 +8,7 @@ import { RuntimeClient } from "./haproxy/runtime/client.ts";
 import { firstInputs, type InputSources, readTemplate, watchInputs } from "./operator-inputs.ts";
 import { openRegistration } from "./operator-registration.ts";
 import { operatorStatus } from "./operator-status.ts";
-import { certificatesStatus, openTls } from "./operator-tls.ts";
+import { certificatesStatus, type OperatorTls, openTls } from "./operator-tls.ts";
 import { answerWhy } from "./operator-why.ts";
 import type { ReconcilerParts } from "./reconciler/beginning.ts";
 import { EventLog } from "./reconciler/events.ts";
@@ -52,6 +52,7 @@ export async function runOperator(options: OperatorOptions, signal: AbortSignal)
   const store = await openStore(settings.haproxy.directory, { logger });
   // The parts end by this signal, which follows the caller's once the file has caught up.
   const life = new AbortController();
+  let tls: OperatorTls | undefined;
   try {
     const events = new EventLog(clock, logger);
     const runtime = new RuntimeClient({ socketPath: store.paths.runtimeSocket, clock, logger });
@@ -88,8 +89,15 @@ export async function runOperator(options: OperatorOptions, signal: AbortSignal)
     const today = await readTemplate(settings);
     const known = await lastGood(store, logger);
     const kept = await store.readCertificates();
-    const tls = await openTls({ settings, paths: store.paths, kept, clock, emit: (...event) => events.emit(...event) });
-    renderer.material = tls.material;
+    const opened = await openTls({
+      settings,
+      paths: store.paths,
+      kept,
+      clock,
+      emit: (...event) => events.emit(...event),
+    });
+    tls = opened;
+    renderer.material = opened.material;
     const catalog = new ConsulCatalog({
       settings: settings.consul,
       services: settings.services,
@@ -108,7 +116,7 @@ export async function runOperator(options: OperatorOptions, signal: AbortSignal)
         () => binaryWatch.version.text,
       ),
       render: renderer,
-      ...(tls.certificates !== undefined && { certificates: tls.certificates }),
+      ...(opened.certificates !== undefined && { certificates: opened.certificates }),
       probe: { probe: probeTcp },
       clock,
     };
@@ -129,13 +137,14 @@ export async function runOperator(options: OperatorOptions, signal: AbortSignal)
     );
     if (today.kind === "unreadable") reconciler.trial.unreadable(today.problem);
     const closeAdmin = await serveAdmin(store.paths.adminSocket, {
-      status: () => operatorStatus(reconciler.status(), catalog.status(), certificatesStatus(tls), events, startedAt),
+      status: () =>
+        operatorStatus(reconciler.status(), catalog.status(), certificatesStatus(opened), events, startedAt),
       resync: () => reconciler.resync(),
       release: (target) => reconciler.release(target),
       why: (query) => answerWhy(query, { reconciler, catalog, runtime, clock }),
     });
     const closeWatch = await watchInputs(options, today, reconciler, clock);
-    tls.follow((material) => {
+    opened.follow((material) => {
       renderer.material = material;
       reconciler.trigger("credentials");
     });
@@ -154,7 +163,6 @@ export async function runOperator(options: OperatorOptions, signal: AbortSignal)
     while (reconciler.committer.lagMs() !== undefined && clock.now() < deadline) await clock.sleep(10);
     life.abort();
     closeWatch();
-    tls.close();
     await Promise.all(running);
     await closeAdmin();
     runtime.close();
@@ -165,6 +173,7 @@ export async function runOperator(options: OperatorOptions, signal: AbortSignal)
     logger.info({}, "sluice has stopped");
   } finally {
     life.abort();
+    tls?.close();
     await store.close();
   }
 }

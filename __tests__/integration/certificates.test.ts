@@ -1,5 +1,7 @@
 import { X509Certificate } from "node:crypto";
+import { once } from "node:events";
 import { lstat, mkdir, readdir, readFile, rename, rm, writeFile } from "node:fs/promises";
+import { connect as connectHttp2 } from "node:http2";
 import path from "node:path";
 import { afterEach, beforeEach, describe, expect, jest, test } from "@jest/globals";
 import {
@@ -20,7 +22,7 @@ import {
   sluiceCommand,
   workerPid,
 } from "../support/sluice.ts";
-import { answers, Scene, statusNow } from "../support/system.ts";
+import { answers, ask, Scene, statusNow } from "../support/system.ts";
 
 jest.setTimeout(180_000);
 
@@ -53,7 +55,7 @@ async function start(https: Readonly<Record<string, string>> = {}, haproxy: Read
     log: { level: "debug" },
   });
   sluice = scene.run(home);
-  await answers(home, "web.service.local");
+  await answers(home, "web.service.local", 40_000);
   worker = await workerPid(home);
 }
 
@@ -108,6 +110,7 @@ describe("which certificate a client is shown", () => {
     await mkdir(path.join(directory, "live"));
     await place("live/fullchain.pem", live.certificate);
     await place("live/privkey.pem", live.key);
+    await scene.join(consul, "tls", "tls-1", { Tags: ["haproxy.enable=true", "haproxy.https-redirect=true"] });
     await start({ default: "pair" });
 
     const names = [
@@ -138,6 +141,17 @@ describe("which certificate a client is shown", () => {
     ]);
     expect((await shownTo(port, "shop.test", ["h2", "http/1.1"])).alpn).toBe("h2");
     expect((await shownTo(port, "shop.test", ["http/1.1"])).alpn).toBe("http/1.1");
+    const h2 = connectHttp2(`https://127.0.0.1:${port}`, { servername: "shop.test", rejectUnauthorized: false });
+    try {
+      const stream = h2.request({ ":path": "/", ":authority": "web.service.local" });
+      const [headers] = (await once(stream, "response")) as [Record<string, unknown>];
+      expect(headers[":status"]).toBe(200);
+    } finally {
+      h2.destroy();
+    }
+    const redirected = await ask(home.httpPort, { host: "tls.service.local", path: "/a?b=c" });
+    expect(redirected).toMatchObject({ status: 301, headers: { location: `https://tls.service.local:${port}/a?b=c` } });
+    expect(await askTls(port, { host: "tls.service.local" })).toMatchObject({ status: 200, body: "tls-1" });
     const answer = await askTls(port, { host: "web.service.local" });
     expect(answer).toMatchObject({ status: 200, body: "web-1" });
   });
@@ -160,6 +174,9 @@ describe("which certificate a client is shown", () => {
       { name: "a", names: ["only-a.test"], daysLeft: 9, problem: expect.stringContaining("twice.test is served by b") },
       { name: "b", names: ["twice.test"], daysLeft: 89 },
     ]);
+    const printed = (await sluiceCommand(["status", "--settings", home.settingsFile])).out;
+    expect(printed).toMatch(/CERTIFICATE +NAMES +DAYS LEFT/);
+    expect(printed).toMatch(/a +only-a\.test +9 +twice\.test is served by b/);
     const expiring = sluice.lines().filter((line) => line.event === "certificate-expiring");
     expect(expiring).toMatchObject([{ certificate: "a", daysLeft: 9, level: "warn" }]);
   });

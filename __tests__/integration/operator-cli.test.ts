@@ -3,6 +3,7 @@ import path from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, describe, expect, jest, test } from "@jest/globals";
 import type { ConsulAgent } from "../support/consul-agent.ts";
+import { lastOfFrontend } from "../support/own-template.ts";
 import {
   type CommandResult,
   eventually,
@@ -43,7 +44,7 @@ beforeAll(async () => {
   await eventually("the snapshot is written", async () => (await readFile(snapshot, "utf8")).includes("api-1"));
   // The first pass behind the start puts the maps into the file's place too.
   await eventually("the file is up to date", async () => (await statusNow(home)).reconciler.fileLagMs === undefined);
-  otherTemplate = await template("other", "option forwardfor\n  http-response set-header X-Edited yes");
+  otherTemplate = await template("other", "http-response set-header X-Edited yes");
   brokenTemplate = await template("broken", "frobnicate on");
 });
 afterAll(() => scene.end());
@@ -65,7 +66,8 @@ describe("render", () => {
     expect({ code, err }).toEqual({ code: 0, err: "" });
     const rendered = JSON.parse(out) as { text: string; maps: Record<string, string>; excluded: unknown[] };
     expect(rendered.text).toBe((await sluice("render")).out);
-    expect(Object.values(rendered.maps).join()).toBe("api.service.local api\nweb.service.local web\n");
+    const routes = Object.entries(rendered.maps).find(([file]) => path.basename(file) === "routes.map");
+    expect(routes?.[1]).toBe("api.service.local/ api\nweb.service.local/ web\n");
     expect(rendered.excluded).toMatchObject([{ service: "api", code: "address-unusable" }]);
   });
 
@@ -237,15 +239,15 @@ function sluice(command: string, ...args: readonly string[]): Promise<CommandRes
   return sluiceCommand([command, "--settings", home.settingsFile, ...args]);
 }
 
-/** Copies the shipped template with one line changed; the path of the main file. */
+/** Copies the shipped template with a line more; the path of the main file. */
 async function template(name: string, line: string): Promise<string> {
   const directory = path.join(home.directory, name);
   await mkdir(directory);
   await cp(fileURLToPath(new URL("../../haproxy/", import.meta.url)), directory, { recursive: true });
   const frontend = path.join(directory, "frontend-http.njk");
   const text = await readFile(frontend, "utf8");
-  expect(text).toContain("option forwardfor");
-  await writeFile(frontend, text.replace("option forwardfor", line));
+  expect(text).toContain(lastOfFrontend);
+  await writeFile(frontend, text.replace(lastOfFrontend, `${lastOfFrontend}\n  ${line}`));
   return path.join(directory, "haproxy.cfg.njk");
 }
 

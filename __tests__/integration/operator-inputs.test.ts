@@ -7,6 +7,7 @@ import { afterEach, beforeEach, describe, expect, jest, test } from "@jest/globa
 import type { ConsulAgent } from "../support/consul-agent.ts";
 import { freePort } from "../support/free-port.ts";
 import type { Load, LoadReport } from "../support/load.ts";
+import { lastOfFrontend } from "../support/own-template.ts";
 import {
   eventually,
   liveConfig,
@@ -53,7 +54,7 @@ describe("a change of template or settings while the operator runs", () => {
   test("a header added to the template: one reload with its reason, no request fails", async () => {
     const before = sluice.lines().length;
     const load = oneShotLoad();
-    await writeFile(frontend, `${await original("frontend-http.njk")}`.replace("option forwardfor", withHeader("yes")));
+    await insert(withHeader("yes"));
     await sluice.logged((line) => line.event === "inputs-accepted", 15_000, before);
     await eventually("the header is there", async () => (await askWeb()).headers["x-edited"] === "yes");
     expectNoFailure(await load.stop());
@@ -105,29 +106,23 @@ describe("a change of template or settings while the operator runs", () => {
 
 describe("broken inputs are refused, traffic and endpoint changes go on, and a mended file is picked up", () => {
   test("a template with broken syntax", async () => {
-    await refuses(
-      () => edit(frontend, "option forwardfor", "{% if %}"),
-      [/frontend-http\.njk:\d+/, /haproxy\.cfg\.njk/],
-    );
-    await mends(() => edit(frontend, "option forwardfor", withHeader("mended")));
+    await refuses(() => insert("{% if %}"), [/frontend-http\.njk:\d+/, /haproxy\.cfg\.njk/]);
+    await mends(() => insert(withHeader("mended")));
   });
 
   test("a template that names what is not there", async () => {
     await refuses(
-      () => edit(frontend, "option forwardfor", "option {{ http.nonsense }}"),
+      () => insert("option {{ http.nonsense }}"),
       [/frontend-http\.njk:\d+:\d+: .*http\.nonsense.*has no value/],
     );
-    await mends(() => edit(frontend, "option forwardfor", withHeader("mended")));
+    await mends(() => insert(withHeader("mended")));
   });
 
   test("a directive HAProxy does not know", async () => {
-    await refuses(
-      () => edit(frontend, "option forwardfor", "frobnicate on"),
-      [/line \d+ \(frontend sluice_http\): .*frobnicate/],
-    );
+    await refuses(() => insert("frobnicate on"), [/line \d+ \(frontend sluice_http\): .*frobnicate/]);
     const { out } = await sluiceCommand(["status", "--settings", home.settingsFile]);
     expect(out).toMatch(/^settings or template refused: .*line \d+ \(frontend sluice_http\): .*frobnicate/m);
-    await mends(() => edit(frontend, "option forwardfor", withHeader("mended")));
+    await mends(() => insert(withHeader("mended")));
   });
 
   test("a settings file with an unknown key", async () => {
@@ -165,7 +160,7 @@ test("a bind that another process holds: said, not tried; taken once it is free"
 });
 
 test("a template that cannot be read at a restart: the last good one goes on, and the new one is picked up", async () => {
-  await edit(frontend, "option forwardfor", withHeader("last-good"));
+  await insert(withHeader("last-good"));
   await eventually("the header is there", async () => (await askWeb()).headers["x-edited"] === "last-good");
   // The last good template is written behind it.
   await eventually("the template is kept", async () =>
@@ -223,7 +218,7 @@ test("a template edited while no operator runs waits for the catalog: a service 
   await eventually("the file has it", async () => (await liveConfig(home)).includes("api-1"));
   await sluice.end("SIGKILL");
   await writeFile(snapshot, older);
-  await edit(frontend, "option forwardfor", withHeader("meanwhile"));
+  await insert(withHeader("meanwhile"));
 
   const headers = { host: "api.service.local" };
   const load = scene.load({ port: home.httpPort, keepAlive: 0, oneShot: 4, pauseMs: 1, headers });
@@ -283,14 +278,15 @@ function original(name: string): Promise<string> {
 }
 
 /** Writes the shipped text of a part with one change. */
-async function edit(file: string, from: string, to: string): Promise<void> {
-  const text = await original(path.basename(file));
-  expect(text).toContain(from);
-  await writeFile(file, text.replace(from, to));
+/** The shipped frontend with a line more. */
+async function insert(line: string): Promise<void> {
+  const text = await original(path.basename(frontend));
+  expect(text).toContain(lastOfFrontend);
+  await writeFile(frontend, text.replace(lastOfFrontend, `${lastOfFrontend}\n  ${line}`));
 }
 
 function withHeader(value: string): string {
-  return `option forwardfor\n  http-response set-header X-Edited ${value}`;
+  return `http-response set-header X-Edited ${value}`;
 }
 
 function oneShotLoad(): Load {

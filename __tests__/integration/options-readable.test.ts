@@ -13,7 +13,7 @@ import { readableTag } from "../support/readable-options.ts";
 import { instance, routed, service, settings } from "../unit/routing/fixtures.ts";
 
 /** SLUICE_FUZZ_RUNS=2000 for a long run; SLUICE_FUZZ_SEED to repeat one. */
-const runs = Number(process.env["SLUICE_FUZZ_RUNS"] ?? 60);
+const runs = Number(process.env["SLUICE_FUZZ_RUNS"] ?? 40);
 const seed = Number(process.env["SLUICE_FUZZ_SEED"] ?? Date.now() & 0x7fffffff);
 
 jest.setTimeout(60_000 + runs * 1_000);

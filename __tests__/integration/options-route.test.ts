@@ -194,6 +194,7 @@ describe("which requests", () => {
     const sent = (headers: Record<string, string>, asked = "/") => body({ host, headers, path: asked });
     expect(await sent({})).toBe("header-none");
     expect(await sent({ "x-there": "" })).toBe("header-there");
+    expect(await sent({ "x-long": "x".repeat(13_500), "x-there": "1" })).toBe("header-there");
     expect(await sent({ "X-Version": "2 (b|c)" })).toBe("header-equal");
     expect(await sent({ "X-Version": "2 b" })).toBe("header-none");
     expect(await sent({ "X-Version": "2 (b|c)x" })).toBe("header-none");

@@ -63,6 +63,8 @@ async function register(): Promise<void> {
   await add("fast-checks", ["haproxy.check=http", "haproxy.check.path=/health", "haproxy.check.interval=200ms"]);
   await add("slow-checks", ["haproxy.check=http", "haproxy.check.path=/health", "haproxy.check.interval=1m"]);
   for (const name of ["sticky-1", "sticky-2"]) await add("sticky", ["haproxy.sticky=SERVED_BY"], { name });
+  await add("partly", ["haproxy.sticky=AT"], { name: "partly-1" });
+  await add("partly", ["haproxy.sticky=AT", "haproxy.host=part.example.com"], { name: "partly-2" });
   await add("compressed", ["haproxy.compression=text/html,application/json"]);
   await add("headers", [
     "haproxy.request-header.set=X-Env: prod %[env(HOME)] 100%",
@@ -313,6 +315,21 @@ test("haproxy.sticky: a client stays with its server, also with one that joined 
   );
   await scene.reload();
   expect(await stays(cookies.get("sticky-3") ?? "")).toEqual(["sticky-3"]);
+});
+
+test("a client that stays with one server is still sent to those alone that ask for the route", async () => {
+  const cookies = new Map<string, string>();
+  await eventually("a cookie of each", async () => {
+    const { body, headers } = await get("partly");
+    cookies.set(body, String(headers["set-cookie"] ?? "").split(";")[0] ?? "");
+    return cookies.size === 2;
+  });
+  for (let count = 0; count < 4; count += 1) {
+    for (const cookie of cookies.values()) {
+      const { status, body } = await ask(scene.home.httpPort, { host: "part.example.com", headers: { cookie } });
+      expect({ status, body }).toEqual({ status: 200, body: "partly-2" });
+    }
+  }
 });
 
 test("haproxy.compression", async () => {

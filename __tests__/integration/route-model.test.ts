@@ -44,7 +44,7 @@ test("HAProxy sends requests where the routes say, for routes and requests of an
   for (const [wanted, requests] of worlds) {
     // Who may is no question of where; rules for it answer before.
     const open = wanted.map((one) => ({ ...one, options: { strip: "/a" } }));
-    const { routes } = createMerger()(open, claimedBackends);
+    const { routes } = createMerger()([open], claimedBackends);
     const balancer = loadBalancer([...claimedBackends.values()], { routes, maps: routeMaps(routes) });
     haproxy = await startRendered(balancer, { http: { trustedProxies: "127.0.0.0/8" } }, template);
     for (const asked of requests) {

@@ -4,13 +4,12 @@ import { parseConfig, SectionCache } from "../../src/haproxy/config/parse.ts";
 import type { Config } from "../../src/haproxy/config/types.ts";
 import { inBoth, mapTargets } from "../../src/haproxy/plan/map-targets.ts";
 import { entriesByKey, inOrderOf, mapEntries, mapText } from "../../src/haproxy/plan/maps.ts";
-import { isMapOperation } from "../../src/haproxy/plan/operations.ts";
 import { planChanges } from "../../src/haproxy/plan/plan.ts";
 import { poolNames } from "../../src/haproxy/plan/pools.ts";
-import type { Desired, MapOperation } from "../../src/haproxy/plan/types.ts";
+import { type Desired, isMapOperation, type MapOperation } from "../../src/haproxy/plan/types.ts";
 import type { MapEntry } from "../../src/haproxy/runtime/types.ts";
 import { writeMaps } from "../../src/reconciler/write-maps.ts";
-import { executeMap } from "../support/fake-haproxy.ts";
+import { executeMap } from "../support/fake-maps.ts";
 import { haproxy } from "../unit/haproxy/plan/fixtures.ts";
 
 /*

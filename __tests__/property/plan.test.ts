@@ -6,9 +6,14 @@ import { serverLines } from "../../src/haproxy/config/servers.ts";
 import type { Config } from "../../src/haproxy/config/types.ts";
 import { advance } from "../../src/haproxy/plan/advance.ts";
 import { mapEntries, mapText, sameEntries } from "../../src/haproxy/plan/maps.ts";
-import { isServerOperation } from "../../src/haproxy/plan/operations.ts";
 import { planChanges } from "../../src/haproxy/plan/plan.ts";
-import type { LeavingServer, PlanInput, RuntimeOperation, ServerPath } from "../../src/haproxy/plan/types.ts";
+import {
+  isServerOperation,
+  type LeavingServer,
+  type PlanInput,
+  type RuntimeOperation,
+  type ServerPath,
+} from "../../src/haproxy/plan/types.ts";
 import type { ObservedServer } from "../../src/haproxy/runtime/types.ts";
 import { haproxy } from "../unit/haproxy/plan/fixtures.ts";
 

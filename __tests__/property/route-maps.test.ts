@@ -15,7 +15,7 @@ test("the maps lead each request where the routes do, in the parts they say", ()
   let found = 0;
   fc.assert(
     fc.property(manyClaims, fc.array(randomRequest, { minLength: 5, maxLength: 10 }), (wanted, requests) => {
-      const { routes } = createMerger()(wanted, claimedBackends);
+      const { routes } = createMerger()([wanted], claimedBackends);
       const maps = routeMaps(routes);
       for (const one of requests) {
         const match = matchRequest({ routes }, one);
@@ -48,7 +48,7 @@ function said(name: string | undefined, its: string | undefined, options: Readon
 test("no list has a row twice, and no row what a map cannot carry", () => {
   fc.assert(
     fc.property(claims, (wanted) => {
-      const { routes } = createMerger()(wanted, claimedBackends);
+      const { routes } = createMerger()([wanted], claimedBackends);
       for (const rows of Object.values(routeMaps(routes)) as readonly (readonly MapRow[])[]) {
         expect(new Set(rows.map(({ key }) => key)).size).toBe(rows.length);
         for (const { key, value } of rows) {
@@ -66,12 +66,12 @@ test("the order of claims does not matter, and what says the same keeps its iden
       claims.chain((all) => fc.tuple(fc.constant(all), fc.shuffledSubarray(all, { minLength: all.length }))),
       ([wanted, shuffled]) => {
         const merge = createMerger();
-        const first = merge(wanted, claimedBackends);
-        const again = merge(JSON.parse(JSON.stringify(wanted)) as Claim[], claimedBackends);
+        const first = merge([wanted], claimedBackends);
+        const again = merge([JSON.parse(JSON.stringify(wanted)) as Claim[]], claimedBackends);
         expect(again.routes).toBe(first.routes);
-        expect(createMerger()(shuffled, claimedBackends).routes).toEqual(first.routes);
+        expect(createMerger()([shuffled], claimedBackends).routes).toEqual(first.routes);
         const said = (list: typeof first.excluded) => list.map((one) => JSON.stringify(one)).sort();
-        expect(said(createMerger()(shuffled, claimedBackends).excluded)).toEqual(said(first.excluded));
+        expect(said(createMerger()([shuffled], claimedBackends).excluded)).toEqual(said(first.excluded));
       },
     ),
   );

@@ -2,9 +2,13 @@ import { structureOf } from "../../src/haproxy/config/global-lines.ts";
 import { parseConfig } from "../../src/haproxy/config/parse.ts";
 import { serverLines } from "../../src/haproxy/config/servers.ts";
 import { backendOf, mapEntries } from "../../src/haproxy/plan/maps.ts";
-import { isBackendOperation, isMapOperation } from "../../src/haproxy/plan/operations.ts";
 import { isPool, poolNames } from "../../src/haproxy/plan/pools.ts";
-import type { BackendOperation, RuntimeOperation } from "../../src/haproxy/plan/types.ts";
+import {
+  type BackendOperation,
+  isBackendOperation,
+  isMapOperation,
+  type RuntimeOperation,
+} from "../../src/haproxy/plan/types.ts";
 import type { Capabilities, MapEntry, ObservedServer, WorkerInfo } from "../../src/haproxy/runtime/types.ts";
 import type {
   DeleteResult,
@@ -15,6 +19,7 @@ import type {
   Verdict,
 } from "../../src/reconciler/ports.ts";
 import { SluiceError } from "../../src/support/errors.ts";
+import { executeMap, mapEditText } from "./fake-maps.ts";
 import { FakeStore } from "./fake-store.ts";
 
 interface FakeServer {
@@ -514,31 +519,6 @@ function executeBackend({ backends, unpublished, defaults }: Worker, operation: 
   return undefined;
 }
 
-/** @returns HAProxy's refusal, of the first command that it would not carry out; what stood before it is done */
-export function executeMap(
-  maps: Map<string, readonly MapEntry[]>,
-  operation: Extract<RuntimeOperation, { readonly file: string }>,
-): string | undefined {
-  const entries = maps.get(operation.file);
-  if (entries === undefined) return "Unknown map identifier. Please use #<id> or <file>.";
-  if (operation.kind === "replace-map") {
-    maps.set(operation.file, operation.entries);
-    return undefined;
-  }
-  let now = [...entries, ...operation.add];
-  let refusal: string | undefined;
-  for (const { key, value } of operation.set) {
-    if (!now.some((entry) => entry.key === key)) refusal ??= "entry not found.";
-    now = now.map((entry) => (entry.key === key ? { key, value } : entry));
-  }
-  for (const key of operation.delete) {
-    if (!now.some((entry) => entry.key === key)) refusal ??= "Key not found.";
-    now = now.filter((entry) => entry.key !== key);
-  }
-  maps.set(operation.file, now);
-  return refusal;
-}
-
 function summary(operation: RuntimeOperation): string {
   switch (operation.kind) {
     case "replace-map": {
@@ -564,16 +544,6 @@ function summary(operation: RuntimeOperation): string {
     case "set-state":
       return `state ${operation.backend}/${operation.server} ${operation.state}`;
   }
-}
-
-/** `+added key`, `~changed key`, `-deleted key` */
-export function mapEditText(edit: Extract<RuntimeOperation, { readonly kind: "edit-map" }>): string {
-  const entry = ({ key, value }: MapEntry) => `${key} ${value}`;
-  return [
-    ...edit.add.map((one) => `+${entry(one)}`),
-    ...edit.set.map((one) => `~${entry(one)}`),
-    ...edit.delete.map((key) => `-${key}`),
-  ].join(", ");
 }
 
 /** The files of `map(<file>)` in a configuration. */

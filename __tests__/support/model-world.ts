@@ -9,6 +9,7 @@ import { type Failure, ModelClients } from "./model-clients.ts";
 import { ModelFaults } from "./model-faults.ts";
 import { serversWanted, servingNames } from "./model-services.ts";
 import type { Step } from "./model-steps.ts";
+import { lastOfFrontend } from "./own-template.ts";
 import { eventually, type LogLine, type SluiceHome } from "./sluice.ts";
 import {
   ask,
@@ -56,7 +57,7 @@ export class ModelWorld {
     this.aging = this.age();
   }
 
-  /** @param template the file that a `template` step edits; it must have the line `option forwardfor` */
+  /** @param template the file that a `template` step edits; a copy of `frontend-http.njk` */
   static async start(scene: Scene, consul: ConsulAgent, home: SluiceHome, template: string): Promise<ModelWorld> {
     const text = await readFile(template, "utf8");
     const world = new ModelWorld(scene, consul, home, { file: template, text });
@@ -225,9 +226,9 @@ export class ModelWorld {
   private async editTemplate(): Promise<void> {
     this.edition += 1;
     const { file, text } = this.template;
-    const header = `option forwardfor\n  http-after-response set-header X-Edition ${this.edition}`;
+    const header = `${lastOfFrontend}\n  http-after-response set-header X-Edition ${this.edition}`;
     const fresh = path.join(path.dirname(file), ".next");
-    await writeFile(fresh, text.replace("option forwardfor", header));
+    await writeFile(fresh, text.replace(lastOfFrontend, header));
     await rename(fresh, file);
   }
 

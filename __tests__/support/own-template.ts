@@ -5,6 +5,8 @@ import type { SluiceHome } from "./sluice.ts";
 
 const shipped = fileURLToPath(new URL("../../haproxy", import.meta.url));
 
+export const lastOfFrontend = 'default_backend {{ (http.defaultBackend or "sluice_no_route") | token }}';
+
 /** A template of a home's own, of which one line differs each time: a change of structure that no request feels. */
 export interface OwnTemplate {
   /** What the settings have to say. */
@@ -27,7 +29,7 @@ export async function ownTemplate(home: Pick<SluiceHome, "directory">): Promise<
     if (!text.includes(marker)) throw new Error(`${part} has no line "${marker}" any more`);
     await writeFile(path.join(directory, part), text.replace(marker, `${marker}\n  ${line}`));
   };
-  const writeFrontend = (lines: string) => write("frontend-http.njk", "option forwardfor", lines);
+  const writeFrontend = (lines: string) => write("frontend-http.njk", lastOfFrontend, lines);
   return {
     path: main,
     writeGlobal: (lines) => write("global.njk", "stats timeout 1h", lines),

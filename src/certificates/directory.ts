@@ -6,10 +6,19 @@ import type { Clock } from "../support/clock.ts";
 import { hexDigest } from "../support/digest.ts";
 import { systemErrorCode, toSluiceError } from "../support/errors.ts";
 import { type FileWatch, watchFiles } from "../support/file-watch.ts";
-import { chooseCertificates, fileStem } from "./choose.ts";
+import { chooseCertificates } from "./choose.ts";
 import { daysLeft, ExpiryWatch } from "./expiry.ts";
 import { isPlaceholder, makePlaceholder } from "./placeholder.ts";
 import { type Reading, readCertificate } from "./read-certificate.ts";
+import {
+  gone,
+  rememberedSource,
+  type Source,
+  sameCertificates,
+  staleProblem,
+  validityProblem,
+  without,
+} from "./source-state.ts";
 import { certificateSources, readSource, type Sources } from "./sources.ts";
 import type { CertificateStatus, Emit, ReadCertificate } from "./types.ts";
 
@@ -27,18 +36,6 @@ export interface CertificateDirectoryOptions {
   readonly judge: (pems: ReadonlyMap<string, string>) => Promise<ReadonlyMap<string, string>>;
   readonly emit: Emit;
   readonly clock: Clock;
-}
-
-/** One certificate of the directory. */
-interface Source {
-  /** Of what was read last, and judged. */
-  readonly seen?: string;
-  /** Of what is being written, as it seems: not good, and not read twice yet. */
-  readonly unsettled?: string;
-  /** The last good one. */
-  readonly good?: ReadCertificate;
-  /** What is wrong with what was read last. */
-  readonly problem?: string;
 }
 
 /** What is not good, or is gone, is looked at again after this long before it is believed: it may be being replaced. */
@@ -131,7 +128,9 @@ export class CertificateDirectory implements CertificatesPort {
     if (this.#closed) return;
     this.#cancelAgain?.();
     this.#cancelAgain = this.#options.clock.timer(ms, () => {
-      this.#reading = this.#reading.then(() => (this.#closed ? undefined : this.#read(false)));
+      this.#reading = this.#reading
+        .then(() => (this.#closed ? undefined : this.#read(false)))
+        .catch((thrown) => this.#say(toSluiceError(thrown).message, "the certificates in force stay"));
     });
   }
 
@@ -189,7 +188,7 @@ export class CertificateDirectory implements CertificatesPort {
     let again = false;
     const fresh = new Map<string, { readonly digest: string; readonly certificate: ReadCertificate }>();
     for (const [name, files] of found) {
-      const known = this.#sources.get(name) ?? this.#remembered(name);
+      const known = this.#sources.get(name) ?? rememberedSource(name, this.#options);
       const read = await readSource(files);
       const digest = hexDigest(JSON.stringify(read), 32);
       if (known.seen === digest) {
@@ -198,7 +197,10 @@ export class CertificateDirectory implements CertificatesPort {
       }
       const reading: Reading =
         typeof read === "string" ? { kind: "bad", problem: read } : readCertificate(name, read.text);
-      const problem = reading.kind === "bad" ? reading.problem : this.#staleProblem(known.good, reading.certificate);
+      const problem =
+        reading.kind === "bad"
+          ? reading.problem
+          : staleProblem(known.good, reading.certificate, this.#options.clock.wall());
       if (reading.kind === "good" && problem === undefined)
         fresh.set(name, { digest, certificate: reading.certificate });
       else if (!first && known.unsettled !== digest) {
@@ -218,7 +220,7 @@ export class CertificateDirectory implements CertificatesPort {
     if (fresh.size === 0) return;
     // Until HAProxy has been asked, what was in force stays.
     for (const name of fresh.keys()) {
-      if (!this.#sources.has(name)) this.#sources.set(name, this.#remembered(name));
+      if (!this.#sources.has(name)) this.#sources.set(name, rememberedSource(name, this.#options));
     }
     const verdicts = await this.#options.judge(new Map([...fresh].map(([name, one]) => [name, one.certificate.pem])));
     for (const [name, { digest, certificate }] of fresh) {
@@ -227,24 +229,6 @@ export class CertificateDirectory implements CertificatesPort {
       if (refusal === undefined) this.#accept(known.good, digest, certificate);
       else this.#refuse(name, known, digest, `HAProxy does not take it: ${refusal}`);
     }
-  }
-
-  /** What the last operator had in force under this name. */
-  #remembered(name: string): Source {
-    const stem = path.join(this.#options.target, `${fileStem(name)}.`);
-    for (const [file, text] of this.#options.kept) {
-      if (!file.startsWith(stem) || !/^[0-9a-f]{8}\.pem$/.test(file.slice(stem.length))) continue;
-      const reading = readCertificate(name, text);
-      if (reading.kind === "good") return { good: reading.certificate };
-    }
-    return {};
-  }
-
-  /** One that is not valid now does not take the place of one that is. */
-  #staleProblem(good: ReadCertificate | undefined, next: ReadCertificate): string | undefined {
-    const now = this.#options.clock.wall();
-    if (good === undefined || good.pem === next.pem || validityProblem(good, now) !== undefined) return undefined;
-    return validityProblem(next, now);
   }
 
   #accept(before: ReadCertificate | undefined, digest: string, certificate: ReadCertificate): void {
@@ -329,24 +313,4 @@ export class CertificateDirectory implements CertificatesPort {
     }
     this.#cancelExpiry = clock.timer(expiryMs, () => this.#speakOfEnds());
   }
-}
-
-/** In place of a digest: it is not there. */
-const gone = "gone";
-
-function validityProblem({ notBefore, notAfter }: ReadCertificate, now: number): string | undefined {
-  if (notAfter <= now) return `it is not valid any more, since ${new Date(notAfter).toISOString()}`;
-  return notBefore > now ? `it is not valid yet, until ${new Date(notBefore).toISOString()}` : undefined;
-}
-
-function without(source: Source, key: "unsettled"): Source {
-  const { [key]: _, ...rest } = source;
-  return rest;
-}
-
-function sameCertificates(a: readonly Certificate[], b: readonly Certificate[]): boolean {
-  return (
-    a.length === b.length &&
-    a.every(({ file, digest }, index) => file === b[index]?.file && digest === b[index]?.digest)
-  );
 }

@@ -4,16 +4,18 @@ import { advance } from "../haproxy/plan/advance.ts";
 import { mapAfter } from "../haproxy/plan/map-steps.ts";
 import { isOrdered } from "../haproxy/plan/map-use.ts";
 import { inOrderOf, sameEntries } from "../haproxy/plan/maps.ts";
-import { isBackendOperation, isMapOperation, isServerOperation } from "../haproxy/plan/operations.ts";
 import { poolSection, serverLineOf } from "../haproxy/plan/pools.ts";
-import type {
-  BackendOperation,
-  Desired,
-  LeavingServer,
-  ObservedBackends,
-  Plan,
-  RuntimeOperation,
-  ServerPath,
+import {
+  type BackendOperation,
+  type Desired,
+  isBackendOperation,
+  isMapOperation,
+  isServerOperation,
+  type LeavingServer,
+  type ObservedBackends,
+  type Plan,
+  type RuntimeOperation,
+  type ServerPath,
 } from "../haproxy/plan/types.ts";
 import type { Clock } from "../support/clock.ts";
 import type { EventLog } from "./events.ts";

@@ -1,8 +1,14 @@
 import { mapEntries } from "../haproxy/plan/maps.ts";
-import { isServerOperation } from "../haproxy/plan/operations.ts";
 import { planChanges } from "../haproxy/plan/plan.ts";
 import { serverLineOf } from "../haproxy/plan/pools.ts";
-import type { Desired, LeavingServer, ObservedBackends, ServerOperation, ServerPath } from "../haproxy/plan/types.ts";
+import {
+  type Desired,
+  isServerOperation,
+  type LeavingServer,
+  type ObservedBackends,
+  type ServerOperation,
+  type ServerPath,
+} from "../haproxy/plan/types.ts";
 import type { Capabilities, ObservedServer } from "../haproxy/runtime/types.ts";
 import { type EventLog, mostInEvent } from "./events.ts";
 

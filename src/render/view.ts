@@ -1,6 +1,6 @@
 import { isIP } from "node:net";
 import { z } from "zod";
-import type { Backend, LoadBalancer } from "../routing/types.ts";
+import type { Backend, LoadBalancer, MapRow, Route, RouteMaps } from "../routing/types.ts";
 import type { Settings } from "../settings/schema.ts";
 import { SluiceError } from "../support/errors.ts";
 import type { Material } from "./types.ts";
@@ -70,7 +70,8 @@ const route = z.strictObject({
   backend: name.describe("Name of the backend it leads to; where it leads to several, the one with the largest share."),
 });
 
-const rows = z.array(z.strictObject({ key: oneLine, value: oneLine }));
+const row = z.strictObject({ key: oneLine, value: oneLine });
+const rows = z.array(row);
 
 const listener = z.strictObject({
   port: z.number().int().min(1).max(65535).describe("1 to 65535."),
@@ -121,6 +122,7 @@ export const viewSchema = z.strictObject({
   https: z
     .strictObject({
       bind: z.array(oneLine).describe("Addresses of the HTTPS entry point, from the setting `https.bind`."),
+      port: z.number().int().min(1).max(65535).describe("Port of the first of them: where redirects to https lead."),
       certificates: oneLine.describe(
         "Path of the list of certificates, for `crt-list`; Sluice keeps it, and changes it at run time.",
       ),
@@ -222,7 +224,7 @@ const fixedSchema = viewSchema.pick({
   sluice: true,
   haproxy: true,
 });
-const restSchema = viewSchema.pick({ routes: true, maps: true, listeners: true, excluded: true });
+const restSchema = viewSchema.pick({ listeners: true, excluded: true });
 
 export interface ViewFacts {
   readonly directory: string;
@@ -241,6 +243,8 @@ const noViewMaterial: ViewMaterial = { auth: [], authorities: [] };
 export class Viewer {
   readonly #facts: ViewFacts;
   readonly #known = new WeakMap<Backend, BackendView>();
+  readonly #knownRoutes = new WeakMap<Route, View["routes"][number]>();
+  readonly #knownRows = new WeakSet<MapRow>();
   #haproxyVersion: string | undefined;
   #material: ViewMaterial = noViewMaterial;
   /** The last view's parts, with what they were made of: most changes are of servers and leave them as they are. */
@@ -284,14 +288,38 @@ export class Viewer {
     const last = this.#lastRest;
     if (last !== undefined && sameRest(last.from, from)) return last.made;
     const { routes, maps, listeners, excluded } = from;
-    const made = checked(restSchema, "the routes", {
-      routes: routes.map(({ host, path, targets }) => ({ host, path, backend: targets[0]?.backend ?? "" })),
-      maps,
-      listeners,
-      excluded: excluded.map((one) => cleaned(one)),
+    const made = Object.freeze({
+      ...checked(restSchema, "the routes", { listeners, excluded: excluded.map((one) => cleaned(one)) }),
+      routes: Object.freeze(routes.map((one) => this.#route(one))) as View["routes"],
+      maps: this.#maps(maps),
     });
     this.#lastRest = { from, made };
     return made;
+  }
+
+  /** A route is looked at once, however many others change. */
+  #route(from: Route): View["routes"][number] {
+    let made = this.#knownRoutes.get(from);
+    if (made === undefined) {
+      const { host, path, targets } = from;
+      const [largest] = targets.toSorted((a, b) => b.share - a.share);
+      made = checked(route, "the routes", { host, path, backend: largest?.backend ?? "" });
+      this.#knownRoutes.set(from, made);
+    }
+    return made;
+  }
+
+  /** The maps as they are, frozen; a row is looked at once. */
+  #maps(from: RouteMaps): View["maps"] {
+    for (const [name, list] of Object.entries(from) as [string, readonly MapRow[]][]) {
+      for (const one of list) {
+        if (this.#knownRows.has(one)) continue;
+        checked(row, `maps.${name}`, one);
+        this.#knownRows.add(Object.freeze(one));
+      }
+      Object.freeze(list);
+    }
+    return Object.freeze(from) as View["maps"];
   }
 
   #fixed(loadBalancer: LoadBalancer, settings: Settings): Fixed {
@@ -305,7 +333,12 @@ export class Viewer {
     const made = checked(fixedSchema, "the settings", {
       ...(https.bind !== undefined &&
         certificateList !== undefined && {
-          https: { bind: https.bind.split(","), certificates: certificateList, minVersion: https.minVersion },
+          https: {
+            bind: https.bind.split(","),
+            port: firstPort(https.bind),
+            certificates: certificateList,
+            minVersion: https.minVersion,
+          },
         }),
       tcp: {
         bind: settings.tcp.bind
@@ -357,6 +390,11 @@ export class Viewer {
     this.#known.set(from, made);
     return made;
   }
+}
+
+/** The port of the first of several addresses; 443 where it has none that can be told. */
+function firstPort(bind: string): number {
+  return Number(/^[^,]*:(\d{1,5})(?:-\d+)?(?:,|$)/.exec(bind)?.[1] ?? 443);
 }
 
 function checked<S extends z.ZodType>(schema: S, what: string, value: unknown): z.output<S> {

@@ -4,8 +4,9 @@ import type { ServiceKey } from "../catalog/types.ts";
 import type { Settings } from "../settings/schema.ts";
 import type { ServiceBackend } from "./backend.ts";
 import { type MergedListeners, mergeListeners } from "./listeners.ts";
-import { routeMaps } from "./map-rows.ts";
-import { createMerger, sameList } from "./merged-routes.ts";
+import { createMapper } from "./map-rows.ts";
+import { createMerger } from "./merged-routes.ts";
+import { sameList } from "./same-list.ts";
 import { shown } from "./shown.ts";
 import type { Backend, Exclusion, ListenClaim, LoadBalancer, Route, RouteMaps } from "./types.ts";
 
@@ -25,6 +26,7 @@ export function createAssembler(): (
   closedPorts?: ReadonlyMap<number, string>,
 ) => LoadBalancer {
   const merge = createMerger();
+  const mapsOf = createMapper();
   let listening: Listening | undefined;
   let mapped:
     | { readonly routes: readonly Route[]; readonly merged: MergedListeners; readonly maps: RouteMaps }
@@ -33,7 +35,10 @@ export function createAssembler(): (
   return (found, settings, closedPorts = allOpen) => {
     const { services, backends, excluded } = namedApart(found);
     const byName = new Map(backends.map((backend) => [backend.name, backend]));
-    const { routes, excluded: conflicts } = merge(allClaims(services), byName);
+    const { routes, excluded: conflicts } = merge(
+      services.map(({ claims }) => claims),
+      byName,
+    );
     listening = listeningTo(
       services.flatMap(({ listens }) => listens).filter(({ backend }) => byName.has(backend)),
       settings,
@@ -42,7 +47,7 @@ export function createAssembler(): (
     );
     const { merged } = listening;
     if (mapped?.routes !== routes || mapped.merged !== merged) {
-      mapped = { routes, merged, maps: routeMaps(routes, merged) };
+      mapped = { routes, merged, maps: mapsOf(routes, merged) };
     }
     const { defaultService } = settings.http;
     const fallback = backends.find(({ sources, mode }) => mode === "http" && sources[0]?.name === defaultService);
@@ -90,10 +95,6 @@ function listeningTo(
 
 function sameSettings(a: AssemblySettings, b: AssemblySettings): boolean {
   return a.http === b.http && a.https === b.https && a.stats === b.stats && a.tcp === b.tcp;
-}
-
-function* allClaims(services: readonly ServiceBackend[]) {
-  for (const { claims } of services) yield* claims;
 }
 
 /** Services whose backend's name is their own, and all backends by name. */

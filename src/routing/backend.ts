@@ -10,9 +10,9 @@ import { placesOf } from "./places.ts";
 import { instanceScope } from "./server-words.ts";
 import { type ServiceServers, serversOf, type Trust } from "./servers.ts";
 import { serviceAsks } from "./service-asks.ts";
-import { hasDomain, serviceClaims, withOverall } from "./service-claims.ts";
+import { guardedClaims, hasDomain, serviceClaims, withOverall } from "./service-claims.ts";
 import { serviceListens } from "./service-listens.ts";
-import { type Layers, layersOf, speakersOf } from "./speakers.ts";
+import { type Layers, layersOf, type Speaker, speakersOf } from "./speakers.ts";
 import { isOfRequests } from "./tcp-mode.ts";
 import type { Backend, Claim, Exclusion, ListenClaim } from "./types.ts";
 import { carriedValues } from "./values.ts";
@@ -91,7 +91,7 @@ export function serviceBackend(
   const voices = new ServiceVoices(speakers, layers);
   const { claims, excluded: unreachable } =
     wanted === "tcp"
-      ? { claims: fabio.claims, excluded: [] }
+      ? { claims: guardedClaims(fabio.claims, voices.base), excluded: [] }
       : serviceClaims(
           serviceName,
           speakers,
@@ -119,25 +119,29 @@ export function serviceBackend(
     registers: fabio.registers,
     excluded: [
       ...(alone ? madeTcp : made).excluded,
-      ...speakers.flatMap(({ instance, words }) =>
-        words.problems.map((reason) => ({
-          service: serviceName,
-          instance: `${instance.node}/${instance.id}`,
-          code: "option-unusable" as const,
-          reason,
-        })),
-      ),
-      ...(override?.problems ?? []).map((problem) => ({
-        service: serviceName,
-        code: "option-unusable" as const,
-        reason: `${settings.services.overrides}/${serviceName}: ${problem}`,
-      })),
+      ...unreadable(serviceName, speakers, override, settings.services),
       ...overruled,
       ...fabio.problems,
       ...unreachable,
       ...own.excluded,
     ],
   };
+}
+
+/** What could not be read of tags, meta and the override. */
+function unreadable(
+  service: string,
+  speakers: readonly Speaker[],
+  override: Override | undefined,
+  { overrides }: Pick<Settings["services"], "overrides">,
+): readonly Exclusion[] {
+  const code = "option-unusable";
+  return [
+    ...speakers.flatMap(({ instance: { node, id }, words }) =>
+      words.problems.map((reason) => ({ service, instance: `${node}/${id}`, code, reason }) as const),
+    ),
+    ...(override?.problems ?? []).map((it) => ({ service, code, reason: `${overrides}/${service}: ${it}` }) as const),
+  ];
 }
 
 /** What holds for an instance's server line: its own words go before Fabio's tags, the override before both. */

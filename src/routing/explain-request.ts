@@ -156,7 +156,7 @@ function answeredOnTheWay(
   if (from !== undefined && !admitted(options, from))
     return { serves: false, answer: "403: its address is not let in" };
   if (options.auth !== undefined && !Object.hasOwn(facts.settings.auth, options.auth)) {
-    return { serves: false, answer: "401: nobody is let in" };
+    return { serves: false, answer: "403: nobody is let in" };
   }
   const code = options["https-redirect"] ?? 0;
   if (code > 0 && request.tls !== true) return { serves: true, answer: `${code}: a redirect to https` };

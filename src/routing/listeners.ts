@@ -19,6 +19,9 @@ export interface MergedListeners {
   readonly excluded: readonly Exclusion[];
 }
 
+/** Each port is a frontend of HAProxy's, and an open socket: nobody may fill it up. */
+const mostPorts = 256;
+
 /** What TLS clients may ask for and be told apart by; a `*` anywhere else than before a dot at the beginning is no name. */
 const serverName = /^(\*\.)?[a-z0-9_-]+(\.[a-z0-9_-]+)*$/;
 
@@ -39,7 +42,9 @@ export function mergeListeners(
   const rows: MapRow[] = [];
   const clients = new Map<string, ClientList>();
   const excluded: Exclusion[] = [];
-  for (const [port, claims] of grouped(listens, ({ port }) => port)) {
+  const [wanted, tooMany] = bounded(listens);
+  excluded.push(...tooMany);
+  for (const [port, claims] of grouped(wanted, ({ port }) => port)) {
     const inTheWay = closed.get(port);
     const refusal = portRefusal(port, settings) ?? (inTheWay && `port ${port} cannot be opened: ${inTheWay}`);
     if (refusal !== undefined) {
@@ -112,6 +117,22 @@ function sharedRows(
   return beginnings(parts.sort((a, b) => order(a.value, b.value)).filter(({ share }) => share > 0)).map(
     ({ beginning, value }) => ({ key: beginning === "" ? `${place}=` : `${place}=1${beginning}`, value }),
   );
+}
+
+/** The claims without those on more ports than a service may have: it keeps the first by number. */
+function bounded(listens: readonly ListenClaim[]): readonly [readonly ListenClaim[], readonly Exclusion[]] {
+  if (listens.length <= mostPorts) return [listens, []];
+  const kept: ListenClaim[] = [];
+  const excluded: Exclusion[] = [];
+  for (const [service, claims] of grouped(listens, ({ origin }) => origin.service)) {
+    const ports = [...new Set(claims.map(({ port }) => port))].sort((a, b) => a - b);
+    const first = new Set(ports.slice(0, mostPorts));
+    kept.push(...claims.filter(({ port }) => first.has(port)));
+    if (ports.length === first.size) continue;
+    const reason = `it wants ${ports.length} ports, ${mostPorts} is the most; those from ${ports[mostPorts]} on stay closed`;
+    excluded.push({ service, code: "listen-refused", reason });
+  }
+  return [kept, excluded];
 }
 
 function grouped<K>(claims: readonly ListenClaim[], keyOf: (claim: ListenClaim) => K): Map<K, ListenClaim[]> {

@@ -5,7 +5,8 @@ import { globPattern } from "./globs.ts";
 import { patternKey } from "./merge-claims.ts";
 import { rewriteRow } from "./rewrites.ts";
 import { optionFields, type RouteValue, writeValue } from "./route-value.ts";
-import { beginningsOf, type Entry, globChain, globPrefix, type HostGlob, type Scope, scopesOf } from "./scopes.ts";
+import { sameList } from "./same-list.ts";
+import { beginningsOf, createScoper, type Entry, globChain, globPrefix, type HostGlob, type Scope } from "./scopes.ts";
 import { shareRows } from "./shares.ts";
 import type { MapRow, Route, RouteMaps, RouteTarget } from "./types.ts";
 
@@ -18,81 +19,109 @@ interface RouteRows {
   readonly rewrites: readonly MapRow[];
 }
 
-/** Rows by key, so that what several routes bring is there once. */
-type Rows = Map<string, string>;
+/** Rows of listeners.map, and those of clients.map that they name. */
+interface ListenerRows {
+  readonly rows: readonly MapRow[];
+  readonly clients: readonly MapRow[];
+}
 
+/** What a host brings into the maps. */
+interface HostRows {
+  /** What they were made of: its own routes and those of wider globs. */
+  readonly chain: readonly Scope[];
+  /** Sorted by key. */
+  readonly routes: readonly MapRow[];
+  readonly conditions: readonly MapRow[];
+}
+
+const noListeners: ListenerRows = { rows: [], clients: [] };
 const known = new WeakMap<Route, RouteRows>();
 
+/** What the routes are at run time, see `createMapper`. */
+export function routeMaps(routes: readonly Route[], listeners = noListeners): RouteMaps {
+  return createMapper()(routes, listeners);
+}
+
 /**
- * What the routes are at run time: the rows of the map files that haproxy/request.njk looks a request up in. Rows of other
- * maps than `routes` are named by what they say (shares, conditions, clients, rewrites): none is ever edited.
- *
- * @param listeners rows of listeners.map and the clients they name
+ * Makes the function that says what the routes are at run time: the rows of the map files that haproxy/request.njk looks a
+ * request up in. Rows of other maps than `routes` are named by what they say (shares, conditions, clients, rewrites): none
+ * is ever edited. What a host's rows are is remembered for as long as its routes are the very same.
  */
-export function routeMaps(
-  routes: readonly Route[],
-  listeners: { readonly rows: readonly MapRow[]; readonly clients: readonly MapRow[] } = { rows: [], clients: [] },
-): RouteMaps {
-  const { byPrefix, globs, listens } = scopesOf(routes);
-  const found: Rows = new Map();
-  const conditions: Rows = new Map();
-  const globPrefixes = new Set(listens.flatMap((listen) => globs.map((glob) => globPrefix(listen, glob))));
-  for (const scope of byPrefix.values()) {
-    if (!globPrefixes.has(scope.prefix)) addScope(scope.prefix, [scope], found, conditions);
-  }
-  for (const listen of listens) {
-    for (const glob of globs) {
-      const chain = globChain(glob, globs).flatMap((one) => byPrefix.get(globPrefix(listen, one)) ?? []);
-      addScope(globPrefix(listen, glob), chain, found, conditions);
+export function createMapper(): (routes: readonly Route[], listeners?: ListenerRows) => RouteMaps {
+  const scoper = createScoper();
+  let made = new Map<string, HostRows>();
+  return (routes, listeners = noListeners) => {
+    const { byPrefix, globs, listens } = scoper(routes);
+    const chains = new Map([...byPrefix].map(([prefix, scope]) => [prefix, [scope]]));
+    for (const listen of listens) {
+      for (const glob of globs) {
+        const chain = globChain(glob, globs).flatMap((one) => byPrefix.get(globPrefix(listen, one)) ?? []);
+        if (chain.length > 0) chains.set(globPrefix(listen, glob), chain);
+      }
     }
-  }
-  const clients: Rows = new Map(listeners.clients.map(({ key, value }) => [key, value]));
-  const shares: Rows = new Map();
-  const rewrites: Rows = new Map();
-  for (const route of routes) {
-    const rows = rowsOf(route);
-    for (const { key, value } of rows.clients) clients.set(key, value);
-    for (const { key, value } of rows.shares) shares.set(key, value);
-    for (const { key, value } of rows.rewrites) rewrites.set(key, value);
-  }
-  return {
-    clients: sorted(clients),
-    shares: sorted(shares),
-    conditions: listed(conditions),
-    rewrites: sorted(rewrites),
-    hosts: globs.map(hostRow),
-    routes: sorted(found),
-    listeners: listeners.rows,
+    const next = new Map<string, HostRows>();
+    for (const [prefix, chain] of chains) {
+      const before = made.get(prefix);
+      next.set(prefix, before !== undefined && sameList(before.chain, chain) ? before : hostRows(prefix, chain));
+    }
+    made = next;
+    // No prefix has a `/`, and each key has one behind it: so the rows come sorted by key.
+    const hosts = [...next].sort(([a], [b]) => order(`${a}/`, `${b}/`)).map(([, rows]) => rows);
+    return {
+      clients: united(listeners.clients, routes, "clients"),
+      shares: united([], routes, "shares"),
+      conditions: once(hosts.flatMap(({ conditions }) => conditions)),
+      rewrites: united([], routes, "rewrites"),
+      hosts: globs.map(hostRow),
+      routes: hosts.flatMap((rows) => rows.routes),
+      listeners: listeners.rows,
+    };
   };
 }
 
+/** Rows that routes bring, each once, sorted by key. */
+function united(
+  first: readonly MapRow[],
+  routes: readonly Route[],
+  what: "clients" | "shares" | "rewrites",
+): readonly MapRow[] {
+  const rows = [...first];
+  for (const route of routes) rows.push(...rowsOf(route)[what]);
+  return rows.length === 0 ? rows : [...once(rows)].sort(byKey);
+}
+
+/** Of rows with one key the first counts, as when they are tried. */
+function once(rows: readonly MapRow[]): readonly MapRow[] {
+  const seen = new Set<string>();
+  return rows.filter(({ key }) => !seen.has(key) && seen.add(key));
+}
+
 /** The rows of one host: each place of its own, and those of wider globs that it would hide. */
-function addScope(prefix: string, chain: readonly Scope[], found: Rows, conditions: Rows): void {
+function hostRows(prefix: string, chain: readonly Scope[]): HostRows {
   const places = new Set(chain.flatMap(({ entries }) => [...entries.keys()]));
   const values = new Map<string, string>();
+  const conditions: MapRow[] = [];
   for (const place of places) {
     const { conditional, plain } = resolved(place, chain);
     const rows = conditional.map((route) => ({ regex: requestRegex(route), value: writeValue(rowsOf(route).value) }));
     const [first] = conditional;
     const set = rows.length === 0 ? "" : hexDigest(JSON.stringify(rows), 12);
-    for (const { regex, value } of rows) {
-      const key = `^${set}\\x20${regex}`;
-      // Of two that are the same the first counts, as when they are tried.
-      if (!conditions.has(key)) conditions.set(key, value);
-    }
+    for (const { regex, value } of rows) conditions.push({ key: `^${set}\\x20${regex}`, value });
     if (plain !== undefined) values.set(place, writeValue({ ...rowsOf(plain).value, set }));
     else if (first !== undefined) {
       const [{ backend }] = first.targets as [RouteTarget];
       values.set(place, writeValue({ backend, set, only: "1" }));
     }
   }
+  const routes: MapRow[] = [];
   for (const [place, value] of values) {
     const [, shorter] = beginningsOf(place, values);
     // What a shorter beginning says anyway needs no row of its own.
     if (chain.length === 1 || shorter === undefined || values.get(shorter) !== value) {
-      found.set(`${prefix}${place}`, value);
+      routes.push({ key: `${prefix}${place}`, value });
     }
   }
+  return { chain, routes: routes.sort(byKey), conditions };
 }
 
 /**
@@ -124,7 +153,7 @@ function makeRows(route: Route): RouteRows {
   const id = hexDigest(patternKey(route), 12);
   const [first, ...others] = byShare(route.targets);
   if (first === undefined) throw new TypeError(`route ${id} leads nowhere`);
-  const rewrites = route.targets.flatMap(({ options }) => rewriteRow(options) ?? []);
+  const rewrites = route.targets.flatMap(({ options }) => rewriteRow(options)?.row ?? []);
   const rows = { clients: clientList(first.options).rows, rewrites };
   const value = targetValue(first, route, id);
   if (others.length === 0) return { ...rows, value, shares: [] };
@@ -157,11 +186,10 @@ function hostRow({ glob, port }: HostGlob): MapRow {
   return { key: `^(?:${pattern}):${port ?? "[0-9]+"}$`, value: port === undefined ? glob : `${glob}:${port}` };
 }
 
-function listed(rows: Rows): readonly MapRow[] {
-  return [...rows].map(([key, value]) => ({ key, value }));
+function byKey(a: MapRow, b: MapRow): number {
+  return order(a.key, b.key);
 }
 
-/** By key. */
-function sorted(rows: Rows): readonly MapRow[] {
-  return listed(rows).toSorted((a, b) => (a.key < b.key ? -1 : a.key > b.key ? 1 : 0));
+function order(a: string, b: string): number {
+  return a < b ? -1 : a > b ? 1 : 0;
 }

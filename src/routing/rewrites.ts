@@ -3,9 +3,10 @@ import { hexDigest } from "../support/digest.ts";
 import { regexProblem, withoutSpaces } from "./safe-regex.ts";
 import type { MapRow } from "./types.ts";
 
-export interface RewriteRow extends MapRow {
+export interface RewriteRow {
   /** Digest of what it says. */
   readonly id: string;
+  readonly row: MapRow;
 }
 
 /** The row of rewrites.map for an option `rewrite`: an expression over `<id> <path>`, and the path it becomes. */
@@ -13,7 +14,7 @@ export function rewriteRow({ rewrite }: RouteOptions): RewriteRow | undefined {
   if (rewrite === undefined) return undefined;
   const { pattern, replacement } = rewrite;
   const id = hexDigest(JSON.stringify([pattern, replacement]), 12);
-  return { id, key: `^${id}\\x20${anchored(pattern)}`, value: replacement };
+  return { id, row: { key: `^${id}\\x20${anchored(pattern)}`, value: replacement } };
 }
 
 /** What is wrong with an option `rewrite`, in words a person understands; `undefined` where it can be used. */

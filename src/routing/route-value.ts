@@ -1,6 +1,5 @@
 import type { RouteOptions } from "../settings/options/table.ts";
 import { clientList } from "./clients.ts";
-import type { RewriteRow } from "./rewrites.ts";
 import { rewriteRow } from "./rewrites.ts";
 
 /**
@@ -106,5 +105,3 @@ function locationText(location: string): string {
     all.endsWith("$path") ? all : `${all}/`,
   );
 }
-
-export type { RewriteRow };

@@ -1,4 +1,5 @@
 import { compareGlobs, globCovers, isGlob } from "./globs.ts";
+import { sameList } from "./same-list.ts";
 import type { Route } from "./types.ts";
 
 /** A route, and its place among those of the same host and path: conditional ones are tried first. */
@@ -29,32 +30,47 @@ export interface Scopes {
   readonly listens: readonly number[];
 }
 
-export function scopesOf(routes: readonly Route[]): Scopes {
-  const scopes = new Map<string, Map<string, Route[]>>();
-  const globs = new Map<string, HostGlob>();
-  const listens = new Set<number>();
-  for (const route of routes) {
-    const prefix = prefixOf(route.listen ?? 0, route);
-    let scope = scopes.get(prefix);
-    if (scope === undefined) {
-      scope = new Map();
-      scopes.set(prefix, scope);
+/** A scope, and the routes it was made of. */
+interface MadeScope {
+  readonly routes: readonly Route[];
+  readonly scope: Scope;
+}
+
+/** Makes the function that sorts routes into scopes. A scope whose routes are the very same is the same object as before. */
+export function createScoper(): (routes: readonly Route[]) => Scopes {
+  let made = new Map<string, MadeScope>();
+  const prefixes = new WeakMap<Route, string>();
+  return (routes) => {
+    const wanted = new Map<string, Route[]>();
+    const globs = new Map<string, HostGlob>();
+    const listens = new Set<number>();
+    for (const route of routes) {
+      const prefix = prefixes.get(route) ?? prefixOf(route.listen ?? 0, route);
+      prefixes.set(route, prefix);
+      const there = wanted.get(prefix);
+      if (there !== undefined) {
+        there.push(route);
+        continue;
+      }
+      wanted.set(prefix, [route]);
       listens.add(route.listen ?? 0);
       if (isGlob(route.host)) {
         const { host: glob, hostPort: port } = route;
         globs.set(hostText(route), port === undefined ? { glob } : { glob, port });
       }
     }
-    for (const key of pathKeys(route)) {
-      const there = scope.get(key);
-      if (there === undefined) scope.set(key, [route]);
-      else there.push(route);
+    const next = new Map<string, MadeScope>();
+    for (const [prefix, list] of wanted) {
+      const before = made.get(prefix);
+      const same = before !== undefined && sameList(before.routes, list);
+      next.set(prefix, same ? before : { routes: list, scope: { prefix, entries: entriesOf(list) } });
     }
-  }
-  return {
-    byPrefix: new Map([...scopes].map(([prefix, scope]) => [prefix, { prefix, entries: entriesOf(scope) }])),
-    globs: [...globs.values()].sort(byGlob),
-    listens: [...listens],
+    made = next;
+    return {
+      byPrefix: new Map([...next].map(([prefix, { scope }]) => [prefix, scope])),
+      globs: [...globs.values()].sort(byGlob),
+      listens: [...listens],
+    };
   };
 }
 
@@ -95,8 +111,16 @@ function hostText({ host, hostPort }: Pick<Route, "host" | "hostPort">): string 
   return hostPort === undefined ? host : `${host}:${hostPort}`;
 }
 
-function entriesOf(scope: ReadonlyMap<string, readonly Route[]>): ReadonlyMap<string, Entry> {
-  return new Map([...scope].map(([key, routes]) => [key, entryOf(routes)]));
+function entriesOf(routes: readonly Route[]): ReadonlyMap<string, Entry> {
+  const byKey = new Map<string, Route[]>();
+  for (const route of routes) {
+    for (const key of pathKeys(route)) {
+      const there = byKey.get(key);
+      if (there === undefined) byKey.set(key, [route]);
+      else there.push(route);
+    }
+  }
+  return new Map([...byKey].map(([key, list]) => [key, entryOf(list)]));
 }
 
 function entryOf(routes: readonly Route[]): Entry {

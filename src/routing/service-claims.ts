@@ -66,7 +66,7 @@ export function serviceClaims(
   carrying: Carrying,
 ): ServiceRoutes {
   const excluded: Exclusion[] = [];
-  const guarded = fabio.map((claim) => ({ ...claim, options: withOverall(claim.options, voices.base) }));
+  const guarded = guardedClaims(fabio, voices.base);
   const host = domain === undefined ? undefined : domainHost(service, domain, excluded);
   const around = guardBesides(speakers, voices, guarded);
   if (around !== undefined && (host !== undefined || ports.length > 0)) {
@@ -115,6 +115,11 @@ function guardBesides(
   const named = [...byWords(speakers).keys()].flatMap((words) => [...voices.of(words).routes.values()]);
   const route = named.find((wishes) => isGuarded(wishes.options));
   return Object.values(route?.said ?? {})[0]?.text;
+}
+
+/** The claims of Fabio's tags, with what holds for the service as a whole. */
+export function guardedClaims(fabio: readonly Claim[], base: Wishes): readonly Claim[] {
+  return fabio.map((claim) => ({ ...claim, options: withOverall(claim.options, base) }));
 }
 
 /** Fabio's own options go before the tags beside them, and the operator's before both. */

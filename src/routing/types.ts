@@ -176,9 +176,9 @@ export interface MapRow {
   readonly value: string;
 }
 
-/** The map files, by what they say. Each list is sorted by key but for `hosts`, `conditions` and `rewrites`, which are tried in their order. */
+/** The map files, by what they say. Each list is sorted by key but for `hosts` and `conditions`, which are tried in their order. */
 export interface RouteMaps {
-  /** Clients of `allow` and `deny`: `<list>/<address in hex>` → `yes`; looked up by the longest beginning. */
+  /** `<list>/4<address in hex>`, `<list>/6…` → `+` for who is let in, `!` for who is not; by the longest beginning. */
   readonly clients: readonly MapRow[];
   /** `<share>/1dddd` → a route's value; looked up by the longest beginning. */
   readonly shares: readonly MapRow[];
@@ -188,7 +188,7 @@ export interface RouteMaps {
   readonly rewrites: readonly MapRow[];
   /** Regular expressions over host names → the glob they stand for. */
   readonly hosts: readonly MapRow[];
-  /** `[@<port>]<host or glob><path>[?]` → a route's value; looked up by the longest beginning. */
+  /** `[@<port>!]<host or glob>[:<port>]<path>[?]` → a route's value; looked up by the longest beginning. */
   readonly routes: readonly MapRow[];
   /**
    * `<port>=` or `<port>/<name>=`, and behind it the beginning of a number where it is shared → backend, and behind a

@@ -154,7 +154,7 @@ describe("why a request goes where it goes", () => {
     expect(ask(kept, "web.service.local", { from: "192.0.2.9" }).answer).toContain("403");
     expect(ask(kept, "web.service.local", { from: "198.51.100.1" }).serves).toBe(true);
     expect(ask(tagged("haproxy.redirect=302,https://x.example.com$path"), "web.service.local").answer).toContain("302");
-    expect(ask(tagged("haproxy.auth=staff"), "web.service.local").answer).toContain("401");
+    expect(ask(tagged("haproxy.auth=staff"), "web.service.local").answer).toContain("403: nobody");
     expect(ask(tagged("haproxy.https-redirect=true"), "web.service.local").answer).toContain("301");
   });
 

@@ -48,6 +48,15 @@ describe("ports that services may have", () => {
   });
 });
 
+test("a service that wants hundreds of ports has the first 256, and others have theirs", () => {
+  const many = Array.from({ length: 300 }, (_, index) => claim("greedy", 10_000 + index));
+  const { listeners, excluded } = merged(...many.toReversed(), claim("db", 20_000));
+  expect(listeners).toHaveLength(257);
+  expect(listeners.at(-2)?.port).toBe(10_255);
+  const reason = "it wants 300 ports, 256 is the most; those from 10256 on stay closed";
+  expect(excluded).toEqual([{ service: "greedy", code: "listen-refused", reason }]);
+});
+
 test("a port that cannot be opened names its services, with what is in the way", () => {
   const closed = new Map([[5_432, "127.0.0.1:5432 is in use by another process"]]);
   const { listeners, rows, excluded } = mergeListeners([claim("db", 5_432), claim("web", 8_081)], settings, closed);

@@ -485,10 +485,11 @@ describe("bytes that are passed on", () => {
   });
 
   test("own mode=tcp beside a route of Fabio's leaves the route", () => {
-    const both = found(one("haproxy.mode=tcp", "haproxy.listen=5432", "urlprefix-a.example.com/"));
+    const tags = ["haproxy.mode=tcp", "haproxy.listen=5432", "haproxy.allow=10.0.0.0/8", "urlprefix-a.example.com/"];
+    const both = found(one(...tags));
     expect([both.backend.mode, both.tcp?.name]).toEqual(["http", "web:tcp"]);
     expect(both.listens.map(({ port, backend }) => [port, backend])).toEqual([[5432, "web:tcp"]]);
-    expect(claimsOf(both)).toEqual(["a.example.com/"]);
+    expect(claimsOf(both)).toEqual(['a.example.com/ allow=["10.0.0.0/8"]']);
   });
 });
 

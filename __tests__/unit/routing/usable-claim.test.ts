@@ -63,8 +63,8 @@ describe("rewrites", () => {
   ])("%s makes %s of %s: %s", (pattern, replacement, path, expected) => {
     const options = rewrite(pattern, replacement);
     expect(rewritten(options, path)).toBe(expected);
-    const { id = "", key = "" } = rewriteRow(options) ?? {};
-    expect(new RegExp(key).test(`${id} ${path}`)).toBe(rewritten(options, path) !== path);
+    const { id, row } = rewriteRow(options) ?? { id: "", row: { key: "none" } };
+    expect(new RegExp(row.key).test(`${id} ${path}`)).toBe(rewritten(options, path) !== path);
   });
 
   test("end in a path of plain signs", () => {

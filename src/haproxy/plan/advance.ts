@@ -5,10 +5,15 @@ import { parseServerOptions, type ServerOptions } from "../config/server-options
 import { serverLines, serversByLine } from "../config/servers.ts";
 import type { Config, DefaultServer, Line, Section, ServerLine } from "../config/types.ts";
 import { quoteWord } from "../config/words.ts";
-import { isBackendOperation, isServerOperation } from "./operations.ts";
 import { isPool } from "./pools.ts";
 import { allWords, sameWords } from "./server-words.ts";
-import type { BackendOperation, RuntimeOperation, ServerOperation } from "./types.ts";
+import {
+  type BackendOperation,
+  isBackendOperation,
+  isServerOperation,
+  type RuntimeOperation,
+  type ServerOperation,
+} from "./types.ts";
 
 /**
  * The configuration that says what runs after these operations on a process that runs `current`: its structure with the

@@ -13,3 +13,29 @@ export function isChecked(words: readonly string[]): boolean {
 export function sameWords(a: readonly string[], b: readonly string[]): boolean {
   return a.length === b.length && a.every((word, index) => word === b[index]);
 }
+
+/**
+ * What the file implies and `add server` does not: with `ssl` or `send-proxy`, checks do the same only when told; and
+ * with `observe`, 2.6 has neither an `error-limit` nor an `on-error` unless told, so that connections that fail never
+ * take a server out (measured; 3.0 and later have the defaults of configuration manual 5.2).
+ */
+export function spelledOut(given: readonly string[]): readonly string[] {
+  const words = withoutNoCheck(given);
+  if (!words.includes("check")) return words;
+  const more: string[] = [];
+  if (words.includes("ssl") && !words.includes("check-ssl") && !words.includes("no-check-ssl")) more.push("check-ssl");
+  const sendsProxy = words.some((word) => word.startsWith("send-proxy"));
+  if (sendsProxy && !words.includes("check-send-proxy")) more.push("check-send-proxy");
+  if (words.includes("observe")) {
+    if (!words.includes("error-limit")) more.push("error-limit", "10");
+    if (!words.includes("on-error")) more.push("on-error", "fail-check");
+  }
+  return more.length === 0 ? words : [...words, ...more];
+}
+
+/** `add server` takes no `no-check`, and checks nothing that is not told `check`. */
+export function withoutNoCheck(words: readonly string[]): readonly string[] {
+  if (!words.includes("no-check")) return words;
+  const checked = isChecked(words);
+  return words.filter((word) => word !== "no-check" && (checked || word !== "check"));
+}

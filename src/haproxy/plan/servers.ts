@@ -3,7 +3,7 @@ import { serverLines, serversByLine } from "../config/servers.ts";
 import type { Config, Line, Section, ServerLine } from "../config/types.ts";
 import type { Capabilities, ObservedServer } from "../runtime/types.ts";
 import { type Balance, balanceOf, cookiesWait, maxCommandWords, ringNeedsIds, wordsNotDynamic } from "./dynamic.ts";
-import { allWords, isChecked, sameWords } from "./server-words.ts";
+import { allWords, isChecked, sameWords, spelledOut, withoutNoCheck } from "./server-words.ts";
 import type { Change, LeavingServer, ReloadReason, RuntimeOperation, ServerPath } from "./types.ts";
 
 /** A server as it runs now, whether known from the configuration or read back. */
@@ -277,32 +277,6 @@ const uncertainty = "its words depend on environment variables or on an .if that
 function tooManyWords(words: readonly string[], { needsPoolKeywords }: Capabilities): string | undefined {
   const count = spelledOut(words).length + 6 + (needsPoolKeywords ? 4 : 0);
   return count > maxCommandWords ? `it takes ${count} words, a command may have ${maxCommandWords}` : undefined;
-}
-
-/**
- * What the file implies and `add server` does not: with `ssl` or `send-proxy`, checks do the same only when told; and
- * with `observe`, 2.6 has neither an `error-limit` nor an `on-error` unless told, so that connections that fail never
- * take a server out (measured; 3.0 and later have the defaults of configuration manual 5.2).
- */
-function spelledOut(given: readonly string[]): readonly string[] {
-  const words = withoutNoCheck(given);
-  if (!words.includes("check")) return words;
-  const more: string[] = [];
-  if (words.includes("ssl") && !words.includes("check-ssl") && !words.includes("no-check-ssl")) more.push("check-ssl");
-  const sendsProxy = words.some((word) => word.startsWith("send-proxy"));
-  if (sendsProxy && !words.includes("check-send-proxy")) more.push("check-send-proxy");
-  if (words.includes("observe")) {
-    if (!words.includes("error-limit")) more.push("error-limit", "10");
-    if (!words.includes("on-error")) more.push("on-error", "fail-check");
-  }
-  return more.length === 0 ? words : [...words, ...more];
-}
-
-/** `add server` takes no `no-check`, and checks nothing that is not told `check`. */
-function withoutNoCheck(words: readonly string[]): readonly string[] {
-  if (!words.includes("no-check")) return words;
-  const checked = isChecked(words);
-  return words.filter((word) => word !== "no-check" && (checked || word !== "check"));
 }
 
 function runningServers(current: Section, observed: readonly ObservedServer[] | undefined): readonly RunningServer[] {

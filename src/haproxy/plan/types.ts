@@ -56,6 +56,18 @@ export type MapOperation =
 /** One step on the Runtime API. Each is checked on its own; executing one twice does no harm. */
 export type RuntimeOperation = ServerOperation | BackendOperation | MapOperation;
 
+export function isServerOperation(operation: RuntimeOperation): operation is ServerOperation {
+  return "server" in operation;
+}
+
+export function isMapOperation(operation: RuntimeOperation): operation is MapOperation {
+  return operation.kind === "edit-map" || operation.kind === "replace-map";
+}
+
+export function isBackendOperation(operation: RuntimeOperation): operation is BackendOperation {
+  return operation.kind.endsWith("-backend");
+}
+
 /** A certificate with its key, as HAProxy has it. One with other names has another file, so that an entry never changes but in its content. */
 export interface Certificate extends ListEntry {
   /** SHA-1 of the first certificate as HAProxy tells it: upper-case hex without colons. */

@@ -1,6 +1,12 @@
 import type { OperationResult } from "../../reconciler/ports.ts";
-import { isMapOperation, isServerOperation } from "../plan/operations.ts";
-import type { BackendOperation, MapOperation, RuntimeOperation, ServerOperation } from "../plan/types.ts";
+import {
+  type BackendOperation,
+  isMapOperation,
+  isServerOperation,
+  type MapOperation,
+  type RuntimeOperation,
+  type ServerOperation,
+} from "../plan/types.ts";
 import { mapVersion } from "./answers.ts";
 import { type Command, escapeWord, isWord } from "./command-text.ts";
 import { backendScript, judge, refused, type Script, serverScript } from "./commands.ts";

@@ -41,8 +41,13 @@ const known = [
 ] as const;
 type Known = (typeof known)[number];
 
-/** Thrown for what costs the whole tag; its message goes behind the tag. */
-class Unreadable extends Error {}
+/** What is found wrong while a tag's options are read. */
+interface Findings {
+  /** What is ignored. */
+  readonly notes: string[];
+  /** What costs the whole tag; goes behind it. */
+  readonly problems: string[];
+}
 
 /**
  * Reads the options of a tag: `key=value`, separated by white space; of several of one key the last counts. Fabio ignores
@@ -53,39 +58,35 @@ class Unreadable extends Error {}
  */
 export function readTagOptions(text: string): TagOptions | string {
   const values = new Map<Known, string>();
-  const notes: string[] = [];
+  const found: Findings = { notes: [], problems: [] };
   for (const word of text.split(/\s+/)) {
     if (word === "") continue;
     const at = word.indexOf("=");
     const key = at === -1 ? word : word.slice(0, at);
     if (isKnown(key)) values.set(key, at === -1 ? "" : word.slice(at + 1));
-    else notes.push(`${shown(key)} is none of Fabio's options and is ignored`);
+    else found.notes.push(`${shown(key)} is none of Fabio's options and is ignored`);
   }
-  try {
-    return collect((key) => values.get(key) ?? "", notes);
-  } catch (error) {
-    if (error instanceof Unreadable) return error.message;
-    throw error;
-  }
+  const options = collect((key) => values.get(key) ?? "", found);
+  return found.problems[0] ?? options;
 }
 
-function collect(value: (key: Known) => string, notes: string[]): TagOptions {
-  const proto = protoOf(value("proto"), notes);
-  const strip = stripOf(value("strip"), notes);
-  const prepend = prependOf(value("prepend"));
-  const host = hostOf(value("host"));
-  const redirect = redirectOf(value("redirect"), notes);
+function collect(value: (key: Known) => string, found: Findings): TagOptions {
+  const proto = protoOf(value("proto"), found);
+  const strip = stripOf(value("strip"), found);
+  const prepend = prependOf(value("prepend"), found);
+  const host = hostOf(value("host"), found);
+  const redirect = redirectOf(value("redirect"), found);
   const auth = value("auth");
   if (auth !== "" && !schemeName.test(auth)) {
-    throw new Unreadable(`asks for the scheme ${shown(auth)}, which is no name; write auth=<name>`);
+    found.problems.push(`asks for the scheme ${shown(auth)}, which is no name; write auth=<name>`);
   }
-  const allow = networksOf("allow", value("allow"));
-  const deny = networksOf("deny", value("deny"));
+  const allow = networksOf("allow", value("allow"), found);
+  const deny = networksOf("deny", value("deny"), found);
   if (allow !== undefined && deny !== undefined) {
-    throw new Unreadable("has both allow and deny, with which Fabio lets everybody in; write one of them");
+    found.problems.push("has both allow and deny, with which Fabio lets everybody in; write one of them");
   }
-  const weight = weightOf(value("weight"));
-  const register = registerOf(value("register"), notes);
+  const weight = weightOf(value("weight"), found);
+  const register = registerOf(value("register"), found);
   return {
     proto,
     route: {
@@ -98,9 +99,9 @@ function collect(value: (key: Known) => string, notes: string[]): TagOptions {
       ...(deny !== undefined && { deny }),
     },
     ...(weight !== undefined && { weight }),
-    server: serverOptions(proto, host, value, notes),
+    server: serverOptions(proto, host, value, found),
     ...(register !== undefined && { register }),
-    notes,
+    notes: found.notes,
   };
 }
 
@@ -109,19 +110,19 @@ function serverOptions(
   proto: TagOptions["proto"],
   host: string | undefined,
   value: (key: Known) => string,
-  notes: string[],
+  found: Findings,
 ): InstanceOptions {
   const tls = proto === "https" || proto === "grpcs";
-  const skip = truthOf("tlsskipverify", value("tlsskipverify"), notes);
-  if (skip && !tls) notes.push("tlsskipverify is for proto=https and proto=grpcs and is ignored");
-  const proxy = truthOf("pxyproto", value("pxyproto"), notes);
-  if (proxy && proto !== "tcp") notes.push("pxyproto is for proto=tcp and is ignored");
+  const skip = truthOf("tlsskipverify", value("tlsskipverify"), found);
+  if (skip && !tls) found.notes.push("tlsskipverify is for proto=https and proto=grpcs and is ignored");
+  const proxy = truthOf("pxyproto", value("pxyproto"), found);
+  if (proxy && proto !== "tcp") found.notes.push("pxyproto is for proto=tcp and is ignored");
   const grpcName = value("grpcservername");
-  if (grpcName !== "" && proto !== "grpcs") notes.push("grpcservername is for proto=grpcs and is ignored");
+  if (grpcName !== "" && proto !== "grpcs") found.notes.push("grpcservername is for proto=grpcs and is ignored");
   const asked = proto === "grpcs" ? grpcName : proto === "https" && host !== "dst" ? (host ?? "") : "";
   const name = asked.replace(/:\d+$/, "");
   if (name !== "" && !serverName.test(name)) {
-    throw new Unreadable(`names the server ${shown(name)}, which is no host name; write internal.example.com`);
+    found.problems.push(`names the server ${shown(name)}, which is no host name; write internal.example.com`);
   }
   return {
     ...(proto !== "http" && { protocol: proto }),
@@ -131,7 +132,7 @@ function serverOptions(
   };
 }
 
-function protoOf(proto: string, notes: string[]): TagOptions["proto"] {
+function protoOf(proto: string, found: Findings): TagOptions["proto"] {
   switch (proto) {
     case "https":
     case "grpc":
@@ -145,46 +146,48 @@ function protoOf(proto: string, notes: string[]): TagOptions["proto"] {
     case "http":
       return "http";
     default:
-      notes.push(`${shown(`proto=${proto}`)} is none of Fabio's protocols and is taken for http`);
+      found.notes.push(`${shown(`proto=${proto}`)} is none of Fabio's protocols and is taken for http`);
       return "http";
   }
 }
 
-function stripOf(strip: string, notes: string[]): string | undefined {
+function stripOf(strip: string, found: Findings): string | undefined {
   if (strip === "" || strip === "/") return undefined;
   if (!strip.startsWith("/")) {
-    notes.push(`${shown(`strip=${strip}`)} begins no path and takes nothing off; write strip=/…`);
+    found.notes.push(`${shown(`strip=${strip}`)} begins no path and takes nothing off; write strip=/…`);
     return undefined;
   }
-  if (!path.test(strip)) throw new Unreadable(`strips ${shown(strip)}, which is no path; write strip=/path`);
+  if (!path.test(strip)) found.problems.push(`strips ${shown(strip)}, which is no path; write strip=/path`);
   return strip;
 }
 
-function prependOf(prepend: string): string | undefined {
+function prependOf(prepend: string, found: Findings): string | undefined {
   if (prepend === "") return undefined;
   const whole = prepend.startsWith("/") ? prepend : `/${prepend}`;
-  if (!path.test(whole)) throw new Unreadable(`prepends ${shown(prepend)}, which is no path; write prepend=/path`);
+  if (!path.test(whole)) found.problems.push(`prepends ${shown(prepend)}, which is no path; write prepend=/path`);
   return whole;
 }
 
-function hostOf(host: string): string | undefined {
+function hostOf(host: string, found: Findings): string | undefined {
   if (host === "") return undefined;
-  if (hostHeader.test(host)) return host;
-  throw new Unreadable(`sets the host ${shown(host)}, which is no host name; write host=<name> or host=dst`);
+  if (!hostHeader.test(host)) {
+    found.problems.push(`sets the host ${shown(host)}, which is no host name; write host=<name> or host=dst`);
+  }
+  return host;
 }
 
-function redirectOf(redirect: string, notes: string[]): RouteOptions["redirect"] {
+function redirectOf(redirect: string, found: Findings): RouteOptions["redirect"] {
   if (redirect === "") return undefined;
   const [code = "", location = "", ...more] = redirect.split(",");
   if (!redirect.includes(",") || more.length > 0) {
-    notes.push(`${shown(`redirect=${redirect}`)} is not <code>,<url> and is ignored`);
+    found.notes.push(`${shown(`redirect=${redirect}`)} is not <code>,<url> and is ignored`);
     return undefined;
   }
   if (!redirectCodes.has(code)) {
-    throw new Unreadable(`redirects with the code ${shown(code)}; write 301, 302, 303, 307 or 308`);
+    found.problems.push(`redirects with the code ${shown(code)}; write 301, 302, 303, 307 or 308`);
   }
   if (location === "" || /[\s\p{C}]/u.test(location)) {
-    throw new Unreadable("redirects to no url; write redirect=<code>,<url>");
+    found.problems.push("redirects to no url; write redirect=<code>,<url>");
   }
   return { code: Number(code), location: redirectLocation(location) };
 }
@@ -201,34 +204,36 @@ function redirectLocation(url: string): string {
   return `${origin}${whole.replace("/$path", "$path")}${query}`;
 }
 
-function networksOf(key: "allow" | "deny", list: string): string[] | undefined {
+function networksOf(key: "allow" | "deny", list: string, found: Findings): string[] | undefined {
   if (list === "") return undefined;
   return list.split(",").map((item) => {
     // The type is left out in one of the examples of Fabio's own documentation.
     const network = item.replace(/^\s*ip\s*:/i, "").trim();
-    if (isNetwork(network)) return network;
-    throw new Unreadable(`has ${key}=${shown(item)}, which is no network; write ${key}=ip:10.0.0.0/8`);
+    if (!isNetwork(network)) {
+      found.problems.push(`has ${key}=${shown(item)}, which is no network; write ${key}=ip:10.0.0.0/8`);
+    }
+    return network;
   });
 }
 
-function weightOf(weight: string): number | undefined {
+function weightOf(weight: string, found: Findings): number | undefined {
   if (weight === "") return undefined;
   if (!decimal.test(weight) || !Number.isFinite(Number(weight))) {
-    throw new Unreadable(`has the weight ${shown(weight)}, which is no number; write weight=0.25`);
+    found.problems.push(`has the weight ${shown(weight)}, which is no number; write weight=0.25`);
   }
   return Number(weight) > 0 ? Number(weight) : undefined;
 }
 
-function registerOf(register: string, notes: string[]): string | undefined {
+function registerOf(register: string, found: Findings): string | undefined {
   if (register === "") return undefined;
   if (registeredName.test(register) && register !== "consul") return register;
-  notes.push(`${shown(`register=${register}`)} cannot be a service's name and is ignored`);
+  found.notes.push(`${shown(`register=${register}`)} cannot be a service's name and is ignored`);
   return undefined;
 }
 
-function truthOf(key: Known, value: string, notes: string[]): boolean {
+function truthOf(key: Known, value: string, found: Findings): boolean {
   if (value !== "true" && value !== "false" && value !== "")
-    notes.push(`${shown(`${key}=${value}`)} is not ${key}=true`);
+    found.notes.push(`${shown(`${key}=${value}`)} is not ${key}=true`);
   return value === "true";
 }
 

@@ -1,9 +1,15 @@
 import { parseConfig, SectionCache } from "../../../../src/haproxy/config/parse.ts";
-import { isServerOperation } from "../../../../src/haproxy/plan/operations.ts";
 import { planChanges } from "../../../../src/haproxy/plan/plan.ts";
-import type { Desired, LeavingServer, Plan, PlanInput, RuntimeOperation } from "../../../../src/haproxy/plan/types.ts";
+import {
+  type Desired,
+  isServerOperation,
+  type LeavingServer,
+  type Plan,
+  type PlanInput,
+  type RuntimeOperation,
+} from "../../../../src/haproxy/plan/types.ts";
 import type { Capabilities, ObservedServer } from "../../../../src/haproxy/runtime/types.ts";
-import { mapEditText } from "../../../support/fake-haproxy.ts";
+import { mapEditText } from "../../../support/fake-maps.ts";
 
 /** What HAProxy of a version can do. */
 export function haproxy(major: number, minor: number): Capabilities {

@@ -40,6 +40,7 @@ describe("addresses", () => {
       problems: [
         {
           line: 3,
+          port: taken,
           message: expect.stringMatching(new RegExp(`^bind 127.0.0.1:${taken}: .*in use by another process`)),
         },
       ],
@@ -98,6 +99,7 @@ describe("addresses", () => {
       problems: [
         {
           line: 4,
+          port: taken,
           message: expect.stringMatching(new RegExp(`^peer 127.0.0.1:${taken}: .*in use by another process`)),
         },
       ],
