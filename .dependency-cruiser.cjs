@@ -142,7 +142,16 @@ module.exports = {
       comment:
         "types.ts and ports.ts refer to contracts alone, so that whoever may see a type gets no more than types.",
       from: { path: ["^src/.+/types[.]ts$", ports] },
-      to: { path: "^src/", pathNot: ["/types[.]ts$", ports, settings, "^src/settings/options/table[.]ts$", "^src/support/(clock|logger|errors|secret)[.]ts$"] },
+      to: {
+        path: "^src/",
+        pathNot: [
+          "/types[.]ts$",
+          ports,
+          settings,
+          "^src/settings/options/table[.]ts$",
+          "^src/support/(clock|logger|errors|secret)[.]ts$",
+        ],
+      },
     },
     {
       name: "root-is-not-imported",

@@ -118,7 +118,7 @@ export function worstOf(checks: readonly { readonly CheckID: string; readonly St
 }
 
 /** Whether two instances say the same; both have the same key. */
-export function sameInstance(a: Instance, b: Instance): boolean {
+function sameInstance(a: Instance, b: Instance): boolean {
   return (
     a.node === b.node &&
     a.id === b.id &&

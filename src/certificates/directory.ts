@@ -7,7 +7,7 @@ import { hexDigest } from "../support/digest.ts";
 import { systemErrorCode, toSluiceError } from "../support/errors.ts";
 import { type FileWatch, watchFiles } from "../support/file-watch.ts";
 import { chooseCertificates } from "./choose.ts";
-import { daysLeft, ExpiryWatch } from "./expiry.ts";
+import { daysLeft, ExpiryWatch, sayEnd } from "./expiry.ts";
 import { isPlaceholder, makePlaceholder } from "./placeholder.ts";
 import { type Reading, readCertificate } from "./read-certificate.ts";
 import {
@@ -301,15 +301,7 @@ export class CertificateDirectory implements CertificatesPort {
     if (this.#closed) return;
     const inForce = [...this.#sources.values()].flatMap(({ good }) => good ?? []);
     for (const { certificate, daysLeft: left } of this.#expiry.due(inForce, clock.wall())) {
-      const { name } = certificate;
-      const notAfter = new Date(certificate.notAfter).toISOString();
-      const what = left < 0 ? `is over since ${notAfter}` : `ends in ${left} days, at ${notAfter}`;
-      const message = `certificate ${name} ${what}; put a new one in its place`;
-      emit("certificate-expiring", left < 1 ? "error" : "warn", message, {
-        certificate: name,
-        notAfter,
-        daysLeft: left,
-      });
+      sayEnd(emit, certificate, left);
     }
     this.#cancelExpiry = clock.timer(expiryMs, () => this.#speakOfEnds());
   }

@@ -1,3 +1,5 @@
+import type { Emit, ReadCertificate } from "./types.ts";
+
 const dayMs = 86_400_000;
 /** Days before the end at which it is said. */
 const stages = [30, 7, 1, 0] as const;
@@ -36,4 +38,16 @@ export class ExpiryWatch {
     }
     return due;
   }
+}
+
+/** The event of a certificate that comes to its end. */
+export function sayEnd(emit: Emit, { name, notAfter }: ReadCertificate, left: number): void {
+  const end = new Date(notAfter).toISOString();
+  const what = left < 0 ? `is over since ${end}` : `ends in ${left} days, at ${end}`;
+  const message = `certificate ${name} ${what}; put a new one in its place`;
+  emit("certificate-expiring", left < 1 ? "error" : "warn", message, {
+    certificate: name,
+    notAfter: end,
+    daysLeft: left,
+  });
 }

@@ -2,7 +2,6 @@ import { guardPolicy } from "../guard/policy.ts";
 import type { Accepted } from "../guard/types.ts";
 import { planChanges } from "../haproxy/plan/plan.ts";
 import type { Desired, ObservedBackends, Plan, ReloadReason } from "../haproxy/plan/types.ts";
-import type { ObservedServer } from "../haproxy/runtime/types.ts";
 import { toSluiceError } from "../support/errors.ts";
 import { Mutex } from "../support/mutex.ts";
 import { Admission } from "./admission.ts";
@@ -12,21 +11,22 @@ import type { Beginning, ReconcilerParts } from "./beginning.ts";
 import { CertificateLane } from "./certificate-lane.ts";
 import { ClosedPorts } from "./closed-ports.ts";
 import { Committer } from "./committer.ts";
-import { createDesire, type Inputs, type Wish } from "./desire.ts";
-import { announceDrift, mapDrift, serverDrift } from "./drift.ts";
+import type { Inputs, Wish } from "./desire.ts";
+import { DriftWatch } from "./drift-watch.ts";
 import { Guard, type ReleaseOutcome } from "./guard.ts";
 import { type Complaint, Isolation } from "./isolation.ts";
 import { KeptTemplate } from "./kept-template.ts";
 import { LeavingServers } from "./leaving.ts";
 import { OldWorkers } from "./old-workers.ts";
-import { type ReadBack, readBack } from "./read-back.ts";
-import { type Running, RunningState } from "./running.ts";
+import { readBack } from "./read-back.ts";
+import { RunningState } from "./running.ts";
 import { saveAccepted } from "./save-accepted.ts";
 import { type ReconcilerStatus, reconcilerStatus } from "./status.ts";
 import type { StructureOutcome, StructureRequest } from "./structure.ts";
 import { StructureGate } from "./structure-gate.ts";
 import { Surprises } from "./surprises.ts";
 import { InputsTrial } from "./trial.ts";
+import { Wishes } from "./wishes.ts";
 
 /**
  * The loop. One pass at a time, the newest snapshot wins, every pass starts from state: what the catalog says now
@@ -47,15 +47,13 @@ export class Reconciler {
   private readonly mutex = new Mutex();
   readonly isolation: Isolation;
   private readonly closedPorts: ClosedPorts;
-  private readonly desire;
-  private readonly desireCandidate;
+  private readonly wishes: Wishes;
   private leaving: LeavingServers | undefined;
   private readonly surprises: Surprises;
   private pending: string | undefined;
   private active = false;
   private signal: AbortSignal = AbortSignal.abort();
-  /** What was believed to run when a resync was asked for, while nothing was being changed. */
-  private resyncOf: { readonly running: Running | undefined; readonly changes: number } | undefined;
+  private readonly drift: DriftWatch;
   private readonly template: KeptTemplate;
   private readonly certificateLane: CertificateLane | undefined;
   private save: ((accepted: Accepted) => void) | undefined;
@@ -71,14 +69,20 @@ export class Reconciler {
       beginning.inputs,
       beginning.candidate,
     );
-    this.desire = createDesire(parts.render, parts.sections, parts.runtimeSocket);
-    this.desireCandidate = createDesire(parts.render, parts.sections, parts.runtimeSocket);
+    this.wishes = new Wishes({
+      ...parts,
+      admission: () => this.admission,
+      closedPorts: () => this.closedPorts,
+      inForce: () => this.trial.inForce,
+      overrides: () => this.accepted?.overrides,
+    });
+    this.drift = new DriftWatch(parts.events, this.state);
     this.surprises = new Surprises({ ...parts, state: this.state, trigger: (cause) => this.trigger(cause) });
     this.template = new KeptTemplate(parts.store, (thrown) => this.failed(thrown));
     this.isolation = new Isolation(
       {
         ...parts,
-        desire: (services, inputs) => this.wishOf(this.desire, services, inputs),
+        desire: (services, inputs) => this.wishes.of(services, inputs),
       },
       beginning.quarantine,
       beginning.accepted?.services ?? new Map(),
@@ -93,7 +97,7 @@ export class Reconciler {
       state: this.state,
       mutex: this.mutex,
       minReloadIntervalMs: () => this.trial.inForce.settings.reload.minInterval,
-      doubting: (wish, down) => this.doubting(wish, down),
+      doubting: (wish, down) => this.wishes.doubting(wish, down),
       isolate: (wish, complaint, signal) => this.isolate(wish ?? this.wish, complaint, signal),
       closePorts: (wish, busy, signal) => this.closedPorts.close(wish, busy, signal),
       onIsolated: () => this.trigger("isolated"),
@@ -157,8 +161,7 @@ export class Reconciler {
 
   /** Compares what really runs with what is wanted, now. */
   resync(): void {
-    const { state } = this;
-    if (state.believed && !this.active) this.resyncOf ??= { running: state.current, changes: state.changes };
+    if (!this.active) this.drift.note();
     this.state.doubt();
     this.state.askFileAgain();
     this.trigger("resync");
@@ -221,7 +224,7 @@ export class Reconciler {
     if (back !== undefined) this.oldWorkers.look(this.signal);
     if (back?.kind === "known") {
       this.structures.known();
-      this.sayDrift(back);
+      this.drift.say(back.servers, runtime.capabilities());
       await this.certificateLane?.readBack(this.signal);
       this.admission.found(back.servers);
     }
@@ -307,11 +310,6 @@ export class Reconciler {
     this.save?.(this.accepted);
   }
 
-  private wishOf(desire: typeof this.desire, services: Wish["services"], inputs: Inputs): Wish {
-    const { admitted, doubted } = this.admission;
-    return desire(services, inputs, admitted, doubted, this.accepted?.overrides, this.closedPorts.closed);
-  }
-
   /**
    * What HAProxy should run. Until the catalog has answered it is what it runs already, and other inputs wait: the last
    * good snapshot may be older than the file, and serves only where there is no file, or one that cannot be started.
@@ -323,7 +321,7 @@ export class Reconciler {
     if (trial.candidate !== undefined) this.tryCandidate(accepted, trial.candidate);
     const before = this.wish?.loadBalancer.excluded ?? [];
     const services = this.isolation.quarantine.apply(accepted.services);
-    this.wish = this.wishOf(this.desire, services, trial.inForce);
+    this.wish = this.wishes.of(services, trial.inForce);
     this.isolation.made(this.wish);
     announceExclusions(this.parts.events, before, this.wish.loadBalancer.excluded);
     this.parts.onRegisters?.(this.wish.loadBalancer.registers);
@@ -352,7 +350,7 @@ export class Reconciler {
     const { state, trial } = this;
     try {
       const services = this.isolation.quarantine.apply(accepted.services);
-      const wish = this.wishOf(this.desireCandidate, services, candidate);
+      const wish = this.wishes.of(services, candidate);
       const capabilities = this.parts.runtime.capabilities();
       if (!state.up || state.current === undefined || capabilities === undefined) {
         if (this.mustStartAnew()) this.structures.wantOnTrial(wish, notRunningReason);
@@ -394,28 +392,6 @@ export class Reconciler {
     if (onTrial) this.acceptInputs();
     else if (inputs === this.trial.inForce) this.template.keep(this.trial.inForce.template);
     this.trigger("reloaded");
-  }
-
-  /** Pure but for the memory of doubt, which the passes that follow share. */
-  private doubting(wish: Wish, down: readonly ObservedServer[]): Wish {
-    const { admission, trial } = this;
-    if (!admission.doubt(down)) return wish;
-    const desire = wish.inputs === trial.inForce ? this.desire : this.desireCandidate;
-    const { admitted, doubted } = admission;
-    return desire(wish.services, wish.inputs, admitted, doubted, wish.overrides, this.closedPorts.closed);
-  }
-
-  /** What differs from what was believed, and was not changed by ourselves since, is somebody else's doing. */
-  private sayDrift({ servers }: ReadBack & { readonly kind: "known" }): void {
-    const { state, resyncOf: asked } = this;
-    this.resyncOf = undefined;
-    const capabilities = this.parts.runtime.capabilities();
-    if (asked?.running === undefined || asked.changes !== state.changes) return;
-    if (capabilities === undefined || state.current === undefined) return;
-    announceDrift(this.parts.events, [
-      ...serverDrift({ believed: asked.running, observed: servers, capabilities, leaving: state.leaving }),
-      ...mapDrift(asked.running.maps, state.current.maps),
-    ]);
   }
 
   private processGone(detail: string): void {

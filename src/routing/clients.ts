@@ -3,8 +3,8 @@ import { canonicalIp } from "../support/ip.ts";
 import type { MapRow } from "./types.ts";
 
 /** Values of clients.map. They are no names of backends, so that no row waits for one. */
-export const admittedClient = "+";
-export const refusedClient = "!";
+const admittedClient = "+";
+const refusedClient = "!";
 
 /** Networks; left out where nothing is said. */
 export interface Allowance {

@@ -75,7 +75,7 @@ export function createScoper(): (routes: readonly Route[]) => Scopes {
 }
 
 /** What the keys of a host's routes begin with. No host has a `!`, so that nobody gets at another listener's routes by one. */
-export function prefixOf(listen: number, host: Pick<Route, "host" | "hostPort">): string {
+function prefixOf(listen: number, host: Pick<Route, "host" | "hostPort">): string {
   return `${listen === 0 ? "" : `@${listen}!`}${hostText(host)}`;
 }
 

@@ -13,7 +13,7 @@ export interface Command {
 /** HAProxy takes 15 kB at least; beyond it 2.6 gives no answer and 3.4 one without an end (measured). */
 export const longestCommand = 8_192;
 /** One that says it may be longer: a certificate cannot be parted. */
-export const longestPayload = 15_300;
+const longestPayload = 15_300;
 
 // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what is looked for
 const control = /[\u0000-\u001f\u007f]/;
