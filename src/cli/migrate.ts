@@ -29,7 +29,10 @@ export function addMigrateCommand(program: Command, terminal: Terminal, outcome:
     .option("--snapshot <file>", "a snapshot file instead of Consul, such as the state directory's snapshot.json")
     .option("--properties <file>", "Fabio's own settings: which of ours they correspond to")
     .option("--json", "the answer as JSON")
-    .addHelpText("after", "\nExits with 1 where a tag means something else here, or is refused.\n\nExample:\n  sluice migrate fabio --properties /etc/fabio/fabio.properties");
+    .addHelpText(
+      "after",
+      "\nExits with 1 where a tag means something else here, or is refused.\n\nExample:\n  sluice migrate fabio --properties /etc/fabio/fabio.properties",
+    );
   addSettingOptions(command).action(async () => {
     const { settings } = settingsOf(command, terminal);
     const options = command.opts<{ snapshot?: string; properties?: string; json?: boolean }>();
