@@ -4,7 +4,7 @@ import path from "node:path";
 import { promisify } from "node:util";
 import { afterAll, beforeAll, describe, expect, jest, test } from "@jest/globals";
 import { OptionsScene } from "../support/options-scene.ts";
-import { exchange } from "../support/raw-tcp.ts";
+import { exchange, rawConnection } from "../support/raw-tcp.ts";
 import { eventually } from "../support/sluice.ts";
 import { type Answer, ask, type Question } from "../support/system.ts";
 
@@ -50,6 +50,11 @@ async function register(): Promise<void> {
   }
   await add("header-none", ["haproxy.host=headers.example.com"]);
   await add("header-deep", ["haproxy.host=headers.example.com", "haproxy.path=/deep", "haproxy.header=X-Deep"]);
+  await add("hosts-guarded", [
+    "haproxy.host=outer.example.com",
+    "haproxy.route.inner.host=inner.example.com",
+    "haproxy.route.inner.auth=staff",
+  ]);
   await add("low", ["haproxy.host=priority.example.com", "haproxy.auth=staff"]);
   await add("high", ["haproxy.host=priority.example.com", "haproxy.priority=5"]);
   await add("stripped", ["haproxy.host=strip.example.com", "haproxy.strip=/a.c"]);
@@ -315,6 +320,34 @@ describe("who may", () => {
     expect(await exchange(scene.home.httpPort, "GET / HTTP/1.0\r\n\r\n")).toMatch(/^HTTP\/1.1 404 /);
     const long = `/secret/${"x".repeat(7_000)}`;
     expect(await body({ host, path: long })).toBe("401");
+  });
+
+  test("no header leads past what guards a route", async () => {
+    const named = { host: "inner.example.com", path: "/headers" };
+    expect(await body(named)).toBe("401");
+    // Who is found by one host is not sent on with another's name.
+    const headers = { "content-type": "application/grpc", dsthost: "outer.example.com" };
+    const seen = JSON.parse(await body({ ...named, headers })) as Record<string, string>;
+    expect([seen["host"], seen["x-forwarded-host"]]).toEqual(["outer.example.com", "outer.example.com"]);
+    expect(await body({ host: "outer.example.com", headers: { ...headers, dsthost: "inner.example.com" } })).toBe(
+      "401",
+    );
+  });
+
+  test("no upgrade makes a tunnel in which requests are asked for unseen", async () => {
+    const asked = (protocol: string) =>
+      `GET /headers HTTP/1.1\r\nHost: parts.example.com\r\nConnection: Upgrade, HTTP2-Settings\r\nUpgrade: ${protocol}\r\nHTTP2-Settings: AAMAAABkAAQAAP__\r\n\r\n`;
+    for (const [protocol, status] of [
+      ["h2c", "200"],
+      ["H2C", "200"],
+      ["tests", "101"],
+    ] as const) {
+      const connection = await rawConnection(scene.home.httpPort);
+      connection.write(asked(protocol));
+      const answer = (await connection.until((received) => received.includes("\r\n\r\n"))).toString();
+      connection.destroy();
+      expect([protocol, answer.slice(9, 12)]).toEqual([protocol, status]);
+    }
   });
 
   test("haproxy.allow", async () => {

@@ -122,7 +122,11 @@ function note(state: RunningState, operation: RuntimeOperation, seen: Seen, cloc
 }
 
 function noteBackend(state: RunningState, { kind, backend }: BackendOperation, { running }: Seen): void {
-  if (kind === "publish-backend") state.leavingBackends.delete(backend);
+  if (kind === "add-backend") state.halfMade.add(backend);
+  if (kind === "publish-backend") {
+    state.leavingBackends.delete(backend);
+    state.halfMade.delete(backend);
+  }
   if (kind !== "unpublish-backend") return;
   state.leavingBackends.set(backend, { backend, defaults: poolSection(running.config, backend)?.from });
 }

@@ -1,3 +1,4 @@
+import type { Config } from "../haproxy/config/types.ts";
 import { withoutMissing } from "../haproxy/plan/backends.ts";
 import { isOrdered } from "../haproxy/plan/map-use.ts";
 import { mapText, sameEntries } from "../haproxy/plan/maps.ts";
@@ -49,8 +50,15 @@ export async function readBack(
   settleLeaving(state, observation.servers, clock);
   for (const name of state.leavingBackends.keys())
     if (backends?.has(name) === false) state.leavingBackends.delete(name);
+  for (const name of state.halfMade) if (backends?.has(name) === false) state.halfMade.delete(name);
   const pools = poolNames(config);
+  if (!state.met) for (const name of backends ?? []) if (!isSection(config, name)) state.halfMade.add(name);
+  state.met = true;
   return { kind: "known", servers: observedBackends(observation.servers, pools), rows: observation.servers };
+}
+
+function isSection({ sections }: Config, backend: string): boolean {
+  return sections.some(({ kind, name }) => name === backend && (kind === "backend" || kind === "listen"));
 }
 
 /** Forgets leaving servers that are gone, or that somebody has let in again: those are servers like any other now. */

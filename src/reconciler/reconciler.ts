@@ -1,6 +1,7 @@
 import { guardPolicy } from "../guard/policy.ts";
 import type { Accepted } from "../guard/types.ts";
 import { planChanges } from "../haproxy/plan/plan.ts";
+import { poolSection } from "../haproxy/plan/pools.ts";
 import type { Desired, ObservedBackends, Plan, ReloadReason } from "../haproxy/plan/types.ts";
 import { toSluiceError } from "../support/errors.ts";
 import { Mutex } from "../support/mutex.ts";
@@ -291,7 +292,8 @@ export class Reconciler {
     else this.surprises.refused(this.signal);
     if (wish === undefined) return;
     this.admission.follow(wish.loadBalancer, wish.desired.config, this.signal);
-    const reload = plan.reload ?? this.certificateLane?.reload ?? this.surprises.giveUp();
+    const reload =
+      plan.reload ?? this.certificateLane?.reload ?? abandoned(state, wish.desired) ?? this.surprises.giveUp();
     if (reload === undefined) this.structures.forget();
     // While other inputs are on trial, their structure is the one that is asked for.
     if (this.trial.candidate === undefined) this.structures.want(wish, reload);
@@ -423,6 +425,15 @@ export class Reconciler {
     this.surprises.settled();
     this.surprise("process-up");
   }
+}
+
+/** A backend that was begun and is not wanted any more has no other end than a reload. */
+function abandoned({ halfMade }: RunningState, { config }: Desired): readonly ReloadReason[] | undefined {
+  const sentence = "was added and could not be published, and is not wanted any more";
+  const reasons = [...halfMade]
+    .filter((name) => poolSection(config, name) === undefined)
+    .map((name) => ({ code: "backend-removed" as const, subject: `backend ${name}`, sentence }));
+  return reasons.length > 0 ? reasons : undefined;
 }
 
 const notRunningReason: readonly ReloadReason[] = [

@@ -17,7 +17,10 @@ export async function resumeProcess(parts: LaneParts, signal: AbortSignal): Prom
     state.workerPid = worker.pid;
     state.doubt();
     state.touched.clear();
-    if (!adopted) state.leavingBackends.clear();
+    if (!adopted) {
+      state.leavingBackends.clear();
+      state.halfMade.clear();
+    }
     await runtime.reconnect(signal);
     // Only now: a process that ended meanwhile was not taken note of, as it was not up.
     state.up = true;

@@ -25,6 +25,8 @@ export class RunningState {
   believed = false;
   /** Grows with each reason for doubt, to tell whether one has come up since a read-back. */
   doubts = 0;
+  /** Whether this operator has read the process back once: what is there at that time may be another one's. */
+  met = false;
   /** The worker that was last seen. */
   workerPid: number | undefined;
   /** Grows with every change made to the process, to tell whether a read-back is still about the newest state. */
@@ -44,6 +46,8 @@ export class RunningState {
   readonly leaving = new Map<ServerPath, LeavingServer>();
   /** By name. Those of an operator's last life are not known: HAProxy refuses to add one of their name, and a reload settles it. */
   readonly leavingBackends = new Map<string, LeavingBackend>();
+  /** Names of backends that were added and could not be published, or that an operator before this one has left. */
+  readonly halfMade = new Set<string>();
   /** Backends that were changed since they were last verified. */
   readonly touched = new Set<string>();
 

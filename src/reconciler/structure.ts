@@ -183,6 +183,7 @@ async function follow(parts: LaneParts, running: Running, worker: WorkerInfo, si
     state.doubt();
     state.touched.clear();
     state.leavingBackends.clear();
+    state.halfMade.clear();
     state.changes += 1;
     await runtime.reconnect(signal);
     // Only now: a process that ended meanwhile has to be noticed.
