@@ -143,7 +143,7 @@ export class ModelWorld {
     const file = this.judgeable(await serversInFile(this.home), believed);
     const wanted = this.wanted();
     const edition = await ask(this.home.httpPort, { host: "nobody.service.local" });
-    const [map, mapFile] = [await mapRunning(this.home, "routes.map"), await mapInFile(this.home, "hosts.map")];
+    const [map, mapFile] = [await mapRunning(this.home, "routes.map"), await mapInFile(this.home, "routes.map")];
     const found = [
       ...differing("the process", running, "the catalog", wanted),
       ...differing("the file", file, "the catalog", wanted),
@@ -165,7 +165,7 @@ export class ModelWorld {
     for (const service of services) {
       const host = `${service.name}.service.local`;
       // One without instances is forgotten after `services.remember`.
-      if (service.instances.size > 0 && !map.includes(`${host} ${service.name}`)) found.push(`${host} has no route`);
+      if (service.instances.size > 0 && !map.includes(`${host}/ ${service.name}`)) found.push(`${host} has no route`);
     }
     return found.length > 0 ? found : this.misanswered();
   }
