@@ -46,9 +46,9 @@ export function mapReg(rows: readonly MapRow[], subject: string): string | undef
   return rows.find(({ key }) => regexOf(key).test(subject))?.value;
 }
 
-/** What PCRE has and JavaScript has not: groups that give nothing back. */
+/** What PCRE has and JavaScript has not: groups that give nothing back, and a bound for its tries. */
 function regexOf(pattern: string): RegExp {
-  return new RegExp(pattern.replaceAll("(?>", "(?:"));
+  return new RegExp(pattern.replace(/^\(\*LIMIT_MATCH=\d+\)/, "").replaceAll("(?>", "(?:"));
 }
 
 function headersOf({ headers, host }: HttpRequest): string {

@@ -8,7 +8,7 @@ import { duration, format, host, quote, token, words } from "./filters.ts";
 import { grpcHealthCheck } from "./grpc-health.ts";
 import { authority, haproxyAtLeast, hasAsset, leftOut } from "./template-functions.ts";
 import { mainTemplate } from "./template-source.ts";
-import type { BackendView, Surroundings, View } from "./view.ts";
+import type { BackendView, Surroundings, View } from "./view-schema.ts";
 
 /** The partial that `backend()` renders. */
 const backendPartial = "backend.njk";

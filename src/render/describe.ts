@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { viewSchema } from "./view.ts";
+import { viewSchema } from "./view-schema.ts";
 
 const begin = "<!-- view: generated from the schema, do not edit -->";
 const end = "<!-- end of view -->";

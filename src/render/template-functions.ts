@@ -1,7 +1,7 @@
 import type { TemplateSource } from "../reconciler/ports.ts";
 import type { Exclusion } from "../routing/types.ts";
 import { SluiceError } from "../support/errors.ts";
-import type { View } from "./view.ts";
+import type { View } from "./view-schema.ts";
 
 /** Whether the template has a file that `asset` could be asked for. */
 export function hasAsset(template: TemplateSource, name: unknown): boolean {

@@ -5,6 +5,7 @@ import { globPattern } from "./globs.ts";
 import { patternKey } from "./merge-claims.ts";
 import { rewriteRow } from "./rewrites.ts";
 import { optionFields, type RouteValue, writeValue } from "./route-value.ts";
+import { boundedTries } from "./safe-regex.ts";
 import { sameList } from "./same-list.ts";
 import { beginningsOf, createScoper, type Entry, globChain, globPrefix, type HostGlob, type Scope } from "./scopes.ts";
 import { shareRows } from "./shares.ts";
@@ -106,7 +107,7 @@ function hostRows(prefix: string, chain: readonly Scope[]): HostRows {
     const rows = conditional.map((route) => ({ regex: requestRegex(route), value: writeValue(rowsOf(route).value) }));
     const [first] = conditional;
     const set = rows.length === 0 ? "" : hexDigest(JSON.stringify(rows), 12);
-    for (const { regex, value } of rows) conditions.push({ key: `^${set}\\x20${regex}`, value });
+    for (const { regex, value } of rows) conditions.push({ key: `${boundedTries}^${set}\\x20${regex}`, value });
     if (plain !== undefined) values.set(place, writeValue({ ...rowsOf(plain).value, set }));
     else if (first !== undefined) {
       const [{ backend }] = first.targets as [RouteTarget];

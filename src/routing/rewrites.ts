@@ -1,6 +1,6 @@
 import type { RouteOptions } from "../settings/options/table.ts";
 import { hexDigest } from "../support/digest.ts";
-import { regexProblem, withoutSpaces } from "./safe-regex.ts";
+import { boundedTries, regexProblem, withoutSpaces } from "./safe-regex.ts";
 import type { MapRow } from "./types.ts";
 
 export interface RewriteRow {
@@ -14,7 +14,7 @@ export function rewriteRow({ rewrite }: RouteOptions): RewriteRow | undefined {
   if (rewrite === undefined) return undefined;
   const { pattern, replacement } = rewrite;
   const id = hexDigest(JSON.stringify([pattern, replacement]), 12);
-  return { id, row: { key: `^${id}\\x20${anchored(pattern)}`, value: replacement } };
+  return { id, row: { key: `${boundedTries}^${id}\\x20${anchored(pattern)}`, value: replacement } };
 }
 
 /** What is wrong with an option `rewrite`, in words a person understands; `undefined` where it can be used. */

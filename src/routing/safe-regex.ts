@@ -5,6 +5,10 @@
  */
 
 const longest = 512;
+/** PCRE2 writes out a group that is repeated by number, and has room for 65,536 units (pcre2limits(3)). Reckoned too high. */
+const mostUnits = 20_000;
+/** PCRE2 allows 250. */
+const deepestGroups = 50;
 /** Signs behind a backslash that mean the same in PCRE2 and here: classes, and signs that stand for themselves. */
 const escapes = /^[dDwWsSbB.*+?^$()[\]{}|\\/-]$/;
 
@@ -20,6 +24,13 @@ export function regexProblem(source: string): string | undefined {
   return new Reader(source).problem();
 }
 
+/**
+ * What stands before an expression of a stranger in a map, so that it gives up in less than a millisecond where it would
+ * try for long (pcre2pattern(3), "Setting the match limit"): all other requests wait that long. It is enough for one that
+ * goes through all headers of a request a few times over; with less, a client could make it fail by long headers.
+ */
+export const boundedTries = "(*LIMIT_MATCH=100000)";
+
 /** One that has no white space in it, as the key of a map must be. The same expression otherwise. */
 export function withoutSpaces(source: string): string {
   return source.replaceAll(" ", "\\x20");
@@ -34,28 +45,36 @@ class Reader {
   }
 
   problem(): string | undefined {
-    /** For each group that is open whether something in it is repeated. */
-    const repeats: boolean[] = [false];
+    /** For each group that is open whether something in it is repeated, and about how long it becomes. */
+    const groups = [{ repeats: false, units: 0 }];
     while (this.#at < this.#source.length) {
       const sign = this.#take();
+      let units = 3;
       if (sign === "\\") {
         if (!escapes.test(this.#take())) return "has an escape that is not known everywhere; leave it out";
       } else if (sign === "[") {
         const problem = this.#class();
         if (problem !== undefined) return problem;
+        units = 40;
       } else if (sign === "(") {
         if (this.#source[this.#at] === "?" && this.#source.slice(this.#at, this.#at + 2) !== "?:") {
           return "has a group beginning with (?; only (?: is taken";
         }
         if (this.#source[this.#at] === "?") this.#at += 2;
-        repeats.push(false);
+        groups.push({ repeats: false, units: 12 });
+        if (groups.length > deepestGroups) return "has groups within groups too deep; write it with fewer";
         continue;
       }
-      const inner = sign === ")" && repeats.pop() === true;
-      const repeated = this.#quantifier();
-      if (repeated === "too many") return "repeats something more than 1000 times";
-      if (inner && repeated === "many") return "repeats what has a repetition in it; that may take without end";
-      if (inner || repeated === "many") repeats[repeats.length - 1] = true;
+      const closed = sign === ")" ? groups.pop() : undefined;
+      const inner = closed?.repeats === true;
+      const { kind, times } = this.#quantifier();
+      if (kind === "too many") return "repeats something more than 1000 times";
+      if (inner && kind === "many") return "repeats what has a repetition in it; that may take without end";
+      const open = groups.at(-1);
+      if (open === undefined) continue;
+      if (inner || kind === "many") open.repeats = true;
+      open.units += closed === undefined ? units + 6 : closed.units * times;
+      if (open.units > mostUnits) return "becomes too long where its repetitions are written out; repeat less";
     }
     return undefined;
   }
@@ -68,7 +87,10 @@ class Reader {
 
   #class(): string | undefined {
     if (this.#source[this.#at] === "^") this.#at += 1;
-    if (this.#source[this.#at] === "]") return "has brackets with nothing in them";
+    const first = this.#source[this.#at] ?? "";
+    if (first === "]") return "has brackets with nothing in them";
+    if (/[:.=]/.test(first))
+      return `has brackets that begin with [${first}, which means something else in places; put it last`;
     for (let sign = this.#take(); sign !== "]" && sign !== ""; sign = this.#take()) {
       if (sign === "[") return "has a bracket within brackets; write \\[";
       if (sign === "\\" && !escapes.test(this.#take()))
@@ -77,13 +99,14 @@ class Reader {
     return undefined;
   }
 
-  #quantifier(): "no" | "once" | "many" | "too many" {
+  /** `times`: how often it may be written out. */
+  #quantifier(): { readonly kind: "no" | "once" | "many" | "too many"; readonly times: number } {
     const [, sign = ""] = /^([*+?]|\{\d+(?:,\d*)?\})\??/.exec(this.#source.slice(this.#at)) ?? [];
-    if (sign === "") return "no";
+    if (sign === "") return { kind: "no", times: 1 };
     this.#at += sign.length;
     if (this.#source[this.#at] === "?") this.#at += 1;
     const numbers = (sign.match(/\d+/g) ?? []).map(Number);
-    if (numbers.some((number) => number > 1_000)) return "too many";
-    return sign === "?" ? "once" : "many";
+    if (numbers.some((number) => number > 1_000)) return { kind: "too many", times: 1 };
+    return { kind: sign === "?" ? "once" : "many", times: Math.max(2, ...numbers) };
   }
 }

@@ -85,6 +85,13 @@ describe("expressions of strangers", () => {
     ["é", "ASCII"],
     ["a\nb", "ASCII"],
     ["a".repeat(513), "512"],
+    // HAProxy refuses the whole file for these: PCRE2 writes out what is repeated, and bounds how deep groups may be.
+    [`(?:${"abcdefgh".repeat(50)}){1000}`, "too long"],
+    [`(${"[a-c]".repeat(90)}){0,700}`, "too long"],
+    [`${"(".repeat(255)}a${")".repeat(255)}`, "deep"],
+    ["[:alpha:]", "[:"],
+    ["a[.x.]", "[."],
+    ["[^=x=]", "[="],
   ])("%s cannot", (source, problem) => expect(regexProblem(source)).toContain(problem));
 
   test("of headers hold anchors at the ends of alternatives alone", () => {
