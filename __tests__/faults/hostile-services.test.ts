@@ -25,7 +25,14 @@ const sources = fileURLToPath(new URL("../../haproxy/", import.meta.url));
 const headers = { host: "web.service.local" };
 /** A join is to be served within so many ms of its registration. */
 const servedMs = 100;
-const ownSections = ["global", "defaults", "frontend sluice_stats", "frontend sluice_http", "backend sluice_no_route"];
+const ownSections = [
+  "global",
+  "defaults",
+  ...["sluice", "sluice_backend_http", "sluice_backend_tcp"].map((name) => `defaults ${name}`),
+  "frontend sluice_stats",
+  "frontend sluice_http",
+  ...["no_route", "rate_1s", "rate_10s", "rate_1m"].map((name) => `backend sluice_${name}`),
+];
 
 /** A backend as somebody may write it who trusts what he reads: names and meta stand in quotes, and are not escaped. */
 const trusting = `{% from "server.njk" import server -%}

@@ -57,8 +57,6 @@ function wordy(): Promise<TemplateSource> {
     `{% include "global.njk" %}
 {% include "defaults.njk" %}
 {% include "stats.njk" %}
-{% include "auth.njk" %}
-{% include "rates.njk" %}
 {% include "frontend-http.njk" %}
 {% for e in excluded %}
   # {{ e.service | quote }} {{ e.reason | quote }}
