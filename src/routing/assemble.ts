@@ -49,9 +49,10 @@ export function createAssembler(): (
     if (mapped?.routes !== routes || mapped.merged !== merged) {
       mapped = { routes, merged, maps: mapsOf(routes, merged) };
     }
-    const { defaultService } = settings.http;
-    const fallback = backends.find(({ sources, mode }) => mode === "http" && sources[0]?.name === defaultService);
-    const all = [...excluded, ...conflicts, ...merged.excluded].sort(byService);
+    const fallback = services.find(({ backend }) => isDefault(backend, settings));
+    const open = fallback === undefined || !isGuarded(fallback);
+    const walkedAround = open ? [] : [guardedDefault(fallback)];
+    const all = [...excluded, ...conflicts, ...merged.excluded, ...walkedAround].sort(byService);
     if (!sameList(left, all)) left = all;
     return {
       backends: withPicks(backends, routes),
@@ -59,10 +60,25 @@ export function createAssembler(): (
       listeners: merged.listeners,
       maps: mapped.maps,
       registers: [...new Set(services.flatMap(({ registers }) => registers))].sort(),
-      ...(fallback !== undefined && { defaultBackend: fallback.name }),
+      ...(fallback !== undefined && open && { defaultBackend: fallback.backend.name }),
       excluded: left,
     };
   };
+}
+
+function isDefault({ sources, mode }: Backend, { http }: AssemblySettings): boolean {
+  return mode === "http" && sources[0]?.name === http.defaultService;
+}
+
+function isGuarded({ claims }: ServiceBackend): boolean {
+  return claims.some(({ options: { auth, allow, deny } }) => (auth ?? allow ?? deny) !== undefined);
+}
+
+/** Requests that no route matches go to the default service as they are: any other host would do to get past a guard. */
+function guardedDefault({ backend }: ServiceBackend): Exclusion {
+  const reason =
+    "http.defaultService would be a way around what guards it (auth, allow, deny), so what no route matches gets 404; say by haproxy.path=/ that it takes all hosts, or name another service";
+  return { service: sourceOf(backend).name, code: "option-unusable", reason };
 }
 
 /** What became of the claims on ports. */

@@ -15,13 +15,18 @@ export interface Carrying {
 export class ClaimGroups {
   readonly #groups = new Map<string, { readonly wanted: Wanted; readonly by: Set<Speaker> }>();
 
-  /** @param by who wants it; nobody where the settings or an override do and no instance is left */
-  add(wanted: Wanted, by: readonly Speaker[]): void {
+  /**
+   * @param by who wants it; nobody where the settings or an override do and no instance is left
+   * @returns false where there are as many as there may be, and this is one more
+   */
+  add(wanted: Wanted, by: readonly Speaker[], most: number): boolean {
     const { origin, ...content } = wanted;
     const key = JSON.stringify(content);
     const group = this.#groups.get(key);
+    if (group === undefined && this.#groups.size >= most) return false;
     if (group === undefined) this.#groups.set(key, { wanted, by: new Set(by) });
     else for (const one of by) group.by.add(one);
+    return true;
   }
 
   claims({ backend, servers, serverOf }: Carrying): readonly Claim[] {

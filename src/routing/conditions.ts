@@ -84,15 +84,23 @@ function hasAnchor(source: string): boolean {
 
 /** What is no end of a line, neither by a class nor by a sign that stands for several. */
 function withinLine(source: string): string {
-  const line = "[^\\r\\n]";
   return tokens(source)
     .map((token) => {
-      if (token === ".") return line;
-      const several = token.startsWith("[^") || /^\\[sSDWB]$/.test(token) || /^\[.*\\[sSDW]/.test(token);
-      return several && token !== "\\B" ? `(?:(?![\\r\\n])${token})` : token;
+      const own = linesOwn.get(token);
+      if (own !== undefined) return own;
+      if (token.startsWith("[^")) return `${token.slice(0, -1)}\\r\\n]`;
+      return /^\[.*\\[sSDW]/.test(token) ? `(?:(?![\\r\\n])${token})` : token;
     })
     .join("");
 }
+
+/** Signs that stand for several, less the ends of lines. Classes alone: a group would be written out for each repetition. */
+const linesOwn: ReadonlyMap<string, string> = new Map([
+  [".", "[^\\r\\n]"],
+  ["\\s", "[\\x20\\t\\f\\v]"],
+  ["\\D", "[^\\d\\r\\n]"],
+  ["\\W", "[^\\w\\r\\n]"],
+]);
 
 /** An expression's parts: an escape, a class in brackets, or one sign. */
 function tokens(source: string): readonly string[] {

@@ -1,13 +1,14 @@
 import { hexDigest } from "../support/digest.ts";
 import { clientList } from "./clients.ts";
 import { requestRegex } from "./conditions.ts";
+import { createGlobChains } from "./glob-chains.ts";
 import { globPattern } from "./globs.ts";
 import { patternKey } from "./merge-claims.ts";
 import { rewriteRow } from "./rewrites.ts";
 import { optionFields, type RouteValue, writeValue } from "./route-value.ts";
 import { boundedTries } from "./safe-regex.ts";
 import { sameList } from "./same-list.ts";
-import { beginningsOf, createScoper, type Entry, globChain, globPrefix, type HostGlob, type Scope } from "./scopes.ts";
+import { beginningsOf, createScoper, type Entry, globPrefix, type HostGlob, type Scope } from "./scopes.ts";
 import { shareRows } from "./shares.ts";
 import type { MapRow, Route, RouteMaps, RouteTarget } from "./types.ts";
 
@@ -50,13 +51,16 @@ export function routeMaps(routes: readonly Route[], listeners = noListeners): Ro
  */
 export function createMapper(): (routes: readonly Route[], listeners?: ListenerRows) => RouteMaps {
   const scoper = createScoper();
+  const globChainsOf = createGlobChains();
   let made = new Map<string, HostRows>();
   return (routes, listeners = noListeners) => {
     const { byPrefix, globs, listens } = scoper(routes);
     const chains = new Map([...byPrefix].map(([prefix, scope]) => [prefix, [scope]]));
+    const globChains = globChainsOf(globs);
     for (const listen of listens) {
       for (const glob of globs) {
-        const chain = globChain(glob, globs).flatMap((one) => byPrefix.get(globPrefix(listen, one)) ?? []);
+        const wider = globChains.get(globPrefix(0, glob)) ?? [];
+        const chain = wider.flatMap((one) => byPrefix.get(globPrefix(listen, one)) ?? []);
         if (chain.length > 0) chains.set(globPrefix(listen, glob), chain);
       }
     }
@@ -73,7 +77,8 @@ export function createMapper(): (routes: readonly Route[], listeners?: ListenerR
       shares: united([], routes, "shares"),
       conditions: once(hosts.flatMap(({ conditions }) => conditions)),
       rewrites: united([], routes, "rewrites"),
-      hosts: globs.map(hostRow),
+      // Of two ways to write one glob the first leads to the routes of both.
+      hosts: once(globs.map(hostRow)),
       routes: hosts.flatMap((rows) => rows.routes),
       listeners: listeners.rows,
     };

@@ -187,9 +187,16 @@ function conflict({ origin, pattern }: Claim, winner: Claim): Exclusion {
   return { service: origin.service, code: "route-conflict", reason };
 }
 
-function overruled({ origin, pattern }: Claim, winner: Claim): Exclusion {
-  const reason = `instances of the service want different options (${wholeRoute.join(", ")}) for the route ${routeText(pattern)}; those of ${shown(winner.origin.text)} are in force, not those of ${shown(origin.text)}`;
+function overruled({ origin, pattern, options }: Claim, winner: Claim): Exclusion {
+  const keys = wholeRoute.filter((key) => JSON.stringify(options[key]) !== JSON.stringify(winner.options[key]));
+  const said = (of: RouteOptions) =>
+    keys.map((key) => (of[key] === undefined ? `no ${key}` : `${key} ${shown(textOf(of[key]))}`)).join(", ");
+  const reason = `instances of the service want different options for the route ${routeText(pattern)}: ${said(winner.options)} is in force, not ${said(options)}`;
   return { service: origin.service, code: "route-conflict", reason };
+}
+
+function textOf(value: RouteOptions[keyof RouteOptions]): string {
+  return typeof value === "object" && !Array.isArray(value) ? Object.values(value).join(" ") : String(value);
 }
 
 /** A route's place in words: `a.example.com/path`. */

@@ -43,48 +43,50 @@ const canaryPriority = 1_000_001;
 export const placeKeys: ReadonlySet<string> = new Set(["host", "path"]);
 
 /**
- * The claims of one instance's words: each host with each path, of the unnamed route and of the named ones. The name
+ * The claims of one instance's words: each host with each path, of the named routes and of the unnamed one. The name
  * `<service>.<domain>` answers as the unnamed route does, and on the paths of the named ones as they do, so that what
- * guards a path guards it by either name.
+ * guards a path guards it by either name. One after the other, as few words may ask for very many; those of named routes
+ * first, so that nobody who takes the first alone leaves out what guards a part of the others.
  */
-export function wantedRoutes(
+export function* wantedRoutes(
   { base, routes }: RouteWishes,
   { service, domain, ports, atLarge }: Entrances,
-): readonly Wanted[] {
-  const wanted: Wanted[] = [];
-  const add = (wishes: Wishes, place: Omit<RoutePattern, "methods" | "conditions">, said: Said) =>
-    wanted.push(...withCanary(wishes, place, { service, ...said }));
-  const places = placesOf(base);
-  for (const [place, said] of places) add(base, place, said);
-  for (const listen of ports) {
-    const whole = said(base, "listen") ?? { kind: "tag", text: `listen ${listen}` };
-    if (places.length === 0 && atLarge) add(base, { listen, host: "", path: "/", match: "prefix" }, whole);
-    for (const [place] of places) add(base, { listen, ...place }, whole);
-  }
-  if (domain !== undefined) add(base, { host: domain, path: "/", match: "prefix" }, { kind: "domain", text: domain });
+): Generator<Wanted> {
+  const at = (wishes: Wishes, place: Omit<RoutePattern, "methods" | "conditions">, said: Said) =>
+    withCanary(wishes, place, { service, ...said });
   for (const wishes of routes.values()) {
     for (const [place, where] of placesOf(wishes)) {
-      add(wishes, place, where);
-      for (const listen of ports) add(wishes, { listen, ...place }, where);
+      yield* at(wishes, place, where);
+      for (const listen of ports) yield* at(wishes, { listen, ...place }, where);
     }
     if (domain === undefined) continue;
     for (const path of wishes.options.path ?? []) {
-      if (path !== "/") add(wishes, { host: domain, ...pathPattern(path) }, { kind: "domain", text: domain });
+      if (path !== "/") yield* at(wishes, { host: domain, ...pathPattern(path) }, { kind: "domain", text: domain });
     }
   }
-  return wanted;
+  if (domain !== undefined)
+    yield* at(base, { host: domain, path: "/", match: "prefix" }, { kind: "domain", text: domain });
+  const anywhere = base.options.host === undefined && base.options.path === undefined;
+  for (const [place, where] of placesOf(base)) yield* at(base, place, where);
+  for (const listen of ports) {
+    const whole = said(base, "listen") ?? { kind: "tag", text: `listen ${listen}` };
+    if (anywhere && atLarge) yield* at(base, { listen, host: "", path: "/", match: "prefix" }, whole);
+    for (const [place] of placesOf(base)) yield* at(base, { listen, ...place }, whole);
+  }
 }
 
 type Place = Omit<RoutePattern, "methods" | "conditions" | "listen">;
 
 /** Each host with each path; a host alone means all its paths, a path alone all hosts. */
-function placesOf(wishes: Wishes): readonly (readonly [Place, Said])[] {
+function* placesOf(wishes: Wishes): Generator<readonly [Place, Said]> {
   const { host, path } = wishes.options;
   const where = said(wishes, host === undefined ? "path" : "host");
-  if (where === undefined) return [];
-  const hosts = host === undefined ? [{ host: "" }] : host.map(hostPattern);
-  const paths = path === undefined ? [pathPattern("/")] : path.map(pathPattern);
-  return hosts.flatMap((one) => paths.map((other) => [{ ...one, ...other }, where] as const));
+  if (where === undefined) return;
+  for (const one of host === undefined ? [{ host: "" }] : host.map(hostPattern)) {
+    for (const other of path === undefined ? [pathPattern("/")] : path.map(pathPattern)) {
+      yield [{ ...one, ...other }, where];
+    }
+  }
 }
 
 function said(wishes: Wishes, key: OptionKey): Said | undefined {

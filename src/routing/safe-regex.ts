@@ -48,14 +48,18 @@ class Reader {
     /** For each group that is open whether something in it is repeated, and about how long it becomes. */
     const groups = [{ repeats: false, units: 0 }];
     while (this.#at < this.#source.length) {
+      const begin = this.#at;
       const sign = this.#take();
       let units = 3;
+      /** What has to be written out as a group is: see `withinLine`. */
+      let whole = false;
       if (sign === "\\") {
         if (!escapes.test(this.#take())) return "has an escape that is not known everywhere; leave it out";
       } else if (sign === "[") {
         const problem = this.#class();
         if (problem !== undefined) return problem;
         units = 40;
+        whole = /\\[sSDW]/.test(this.#source.slice(begin, this.#at));
       } else if (sign === "(") {
         if (this.#source[this.#at] === "?" && this.#source.slice(this.#at, this.#at + 2) !== "?:") {
           return "has a group beginning with (?; only (?: is taken";
@@ -73,7 +77,8 @@ class Reader {
       const open = groups.at(-1);
       if (open === undefined) continue;
       if (inner || kind === "many") open.repeats = true;
-      open.units += closed === undefined ? units + 6 : closed.units * times;
+      if (closed !== undefined) open.units += closed.units * times;
+      else open.units += whole ? (units + 60) * times : units + 6;
       if (open.units > mostUnits) return "becomes too long where its repetitions are written out; repeat less";
     }
     return undefined;
@@ -86,15 +91,18 @@ class Reader {
   }
 
   #class(): string | undefined {
+    const begin = this.#at;
     if (this.#source[this.#at] === "^") this.#at += 1;
-    const first = this.#source[this.#at] ?? "";
-    if (first === "]") return "has brackets with nothing in them";
-    if (/[:.=]/.test(first))
-      return `has brackets that begin with [${first}, which means something else in places; put it last`;
+    if (this.#source[this.#at] === "]") return "has brackets with nothing in them";
     for (let sign = this.#take(); sign !== "]" && sign !== ""; sign = this.#take()) {
       if (sign === "[") return "has a bracket within brackets; write \\[";
       if (sign === "\\" && !escapes.test(this.#take()))
         return "has an escape that is not known everywhere; leave it out";
+    }
+    // `[:alpha:]` and the like, which PCRE2 refuses where it does not stand in brackets itself.
+    const [first = "", ...others] = this.#source.slice(begin, this.#at - 1);
+    if (/[:.=]/.test(first) && others.at(-1) === first) {
+      return `has brackets with ${first} at both ends, which would be a name of signs; change their order`;
     }
     return undefined;
   }

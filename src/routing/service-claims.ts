@@ -24,6 +24,8 @@ const overall: ReadonlySet<string> = new Set([
   "cors.credentials",
   "cors.max-age",
 ]);
+/** Of one service: a few hundred words may ask for a million, which nobody has the memory for. */
+const mostRoutes = 5_000;
 /** A host name as a request may carry it; `_` is not in DNS's rules but in people's names. */
 const hostName = /^[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*$/;
 /** RFC 1035, 2.3.4 */
@@ -84,7 +86,15 @@ export function serviceClaims(
     atLarge: around === undefined,
   };
   for (const [words, by] of byWords(speakers)) {
-    for (const wanted of wantedRoutes(voices.of(words), entrances)) groups.add(wanted, by);
+    for (const wanted of wantedRoutes(voices.of(words), entrances)) {
+      if (!groups.add(wanted, by, mostRoutes)) {
+        const reason = `it wants more than ${mostRoutes} routes (each host with each path); those beyond are left out`;
+        return {
+          claims: [...groups.claims(carrying), ...guarded],
+          excluded: [...excluded, { service, code: "option-unusable", reason }],
+        };
+      }
+    }
   }
   return { claims: [...groups.claims(carrying), ...guarded], excluded };
 }

@@ -7,6 +7,9 @@ import type { Exclusion, ListenClaim } from "./types.ts";
 import type { ServiceVoices } from "./voices.ts";
 import type { Said, Wishes } from "./wishes.ts";
 
+/** Ports times names of one service. */
+const mostRows = 5_000;
+
 /** The ports a service has opened by `listen`, with `host` as the names TLS clients ask for in mode tcp. */
 export function serviceListens(
   service: string,
@@ -52,6 +55,11 @@ export function serviceListens(
     const reason = "with mode=tcp it is reached by a port of its own alone; register haproxy.listen=<port>";
     excluded.push({ service, code: "option-unusable", reason });
   }
-  const wanted = names.size === 0 ? [""] : [...names].sort();
+  const most = Math.max(1, Math.floor(mostRows / Math.max(1, ports.length)));
+  if (names.size > most) {
+    const reason = `it wants ${names.size} names on each of ${ports.length} ports, ${mostRows} are the most together; those beyond are left out`;
+    excluded.push({ service, code: "option-unusable", reason });
+  }
+  const wanted = names.size === 0 ? [""] : [...names].sort().slice(0, most);
   return { listens: ports.flatMap((port) => wanted.map((sni) => claim(port, sni))), excluded };
 }

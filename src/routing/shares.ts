@@ -3,6 +3,8 @@ import type { Claim, MapRow } from "./types.ts";
 
 /** Requests are shared by a number from 10000 to 19999 that HAProxy draws. */
 const steps = 10_000;
+/** Any number may be asked for; sums of those between these are still numbers. */
+const [leastPart, mostPart] = [1e-9, 1e9];
 
 /**
  * What part of a route each claim gets, 0 to 1, together 1: Fabio's arithmetic at the level of instances. Fixed shares
@@ -14,7 +16,8 @@ const steps = 10_000;
 export function shareClaims(claims: readonly Pick<Claim, "count" | "share">[]): readonly number[] {
   const fixed = claims.map(({ count, share }) => {
     if (share === undefined || (share.of === "each" && share.part <= 0)) return undefined;
-    return share.of === "each" ? share.part * count : share.part;
+    const part = share.part > 0 ? Math.min(Math.max(share.part, leastPart), mostPart) : share.part;
+    return share.of === "each" ? part * count : part;
   });
   const sum = fixed.reduce<number>((all, part) => all + (part ?? 0), 0);
   const others = claims.reduce((all, { count }, index) => all + (fixed[index] === undefined ? count : 0), 0);

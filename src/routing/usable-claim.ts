@@ -16,6 +16,8 @@ const hostName = /^(?:[a-z0-9_-]+(?:\.[a-z0-9_-]+)*|\[[0-9a-f:.]+\])$/;
 /** RFC 1035, 2.3.4 */
 const longestHost = 253;
 const longestPath = 1_024;
+/** Taken out of a request's path before it is looked up, or refused (see request.njk). */
+const neverLookedUp = /;|\/\/|\/\.\.?\//;
 
 /**
  * A claim as far as it can be carried into the maps. One whose conditions cannot be asked goes altogether, for without
@@ -27,6 +29,10 @@ export function usableClaim(claim: Claim): UsableClaim {
   if (host !== undefined) return without(claim, "host-unusable", `the host ${shown(pattern.host)} ${host}`);
   if (!/^\/[^\s?\p{C}]*$/u.test(pattern.path) || pattern.path.length > longestPath) {
     return without(claim, "option-unusable", `the path ${shown(pattern.path)} is none that a request can have`);
+  }
+  if (neverLookedUp.test(pattern.path)) {
+    const problem = `paths are looked up without ";…", "//", "/./" and "/../", so none begins with ${shown(pattern.path)}`;
+    return without(claim, "option-unusable", problem);
   }
   for (const condition of pattern.conditions) {
     const problem = conditionProblem(condition);

@@ -45,7 +45,11 @@ const haproxy = z.strictObject({
 const http = z.strictObject({
   bind: bind.default(":80").describe("Address of the HTTP entry point; several, separated by a comma."),
   domain: domain.default("service.local").describe("A service answers at <service>.<domain>."),
-  defaultService: text.optional().describe("Service that gets what no route matches; not set: the 404 page."),
+  defaultService: text
+    .optional()
+    .describe(
+      "Service that gets what no route matches, unless it is guarded (`auth`, `allow`, `deny`); not set: the 404 page.",
+    ),
   trustedProxies: networks
     .optional()
     .describe(

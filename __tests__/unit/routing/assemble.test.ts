@@ -85,6 +85,17 @@ describe("backends and names", () => {
     expect(excluded).toMatchObject([{ service: "web", code: "name-conflict" }]);
   });
 
+  test("the default service is none that is guarded: what no route matches meets no guard", () => {
+    for (const options of [{ auth: "staff" }, { allow: ["10.0.0.0/8"] }, { deny: ["10.0.0.0/8"] }]) {
+      const guarded = service("web", { claims: [claim("web"), claim("web", { path: "/admin" }, { options })] });
+      const { defaultBackend, excluded } = createAssembler()([guarded], given);
+      expect(defaultBackend).toBeUndefined();
+      expect(excluded).toEqual([
+        { service: "web", code: "option-unusable", reason: expect.stringContaining("http.defaultService") },
+      ]);
+    }
+  });
+
   test("the default service's backend is named where it speaks http", () => {
     expect(createAssembler()([service("web")], given).defaultBackend).toBe("web");
     const tcp = service("web", { backend: backend("web", [], { mode: "tcp" }) });

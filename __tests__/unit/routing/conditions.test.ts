@@ -28,6 +28,8 @@ describe("the expression of a row", () => {
     ["not across lines", [like("a[^x]*z")], { "x-a": "a", "x-b": "z" }, false],
     ["not across lines by white space", [like("a\\s*x")], { "x-a": "a", "x-b": "z" }, false],
     ["not in another header", [like("z")], { "x-a": "a", "x-b": "z" }, false],
+    ["white space within a line", [like("a\\s\\D\\W[^\\s]\\S")], { "x-a": "a b!cd" }, true],
+    ["nothing but white space", [like("^\\W$")], { "x-a": " ", "x-b": "" }, true],
     ["with spaces", [like("a b[ c]d")], { "x-a": "a b d" }, true],
     ["a cookie", [cookie], { cookie: "a=2; c=1; d=3" }, true],
     ["the only cookie", [cookie], { cookie: "c=1" }, true],
@@ -62,7 +64,10 @@ describe("expressions of strangers", () => {
     "[^\\s]",
     "(a|b)?c+",
     "[.*]+",
+    "[.:]",
+    "[.]",
     "a|^b$",
+    "[^,]{1000}\\S{1000}\\W{1000}",
   ])("%s can be used", (source) => expect(regexProblem(source)).toBeUndefined());
 
   test.each([
@@ -89,9 +94,11 @@ describe("expressions of strangers", () => {
     [`(?:${"abcdefgh".repeat(50)}){1000}`, "too long"],
     [`(${"[a-c]".repeat(90)}){0,700}`, "too long"],
     [`${"(".repeat(255)}a${")".repeat(255)}`, "deep"],
-    ["[:alpha:]", "[:"],
-    ["a[.x.]", "[."],
-    ["[^=x=]", "[="],
+    ["[:alpha:]", "both ends"],
+    ["a[.x.]", "both ends"],
+    ["[==]", "both ends"],
+    ["[=\\]=]", "both ends"],
+    ["[\\s\\S]{1000}", "too long"],
   ])("%s cannot", (source, problem) => expect(regexProblem(source)).toContain(problem));
 
   test("of headers hold anchors at the ends of alternatives alone", () => {

@@ -5,6 +5,7 @@ import { routeMaps } from "../../../src/routing/map-rows.ts";
 import { readValue, valueFields, writeValue } from "../../../src/routing/route-value.ts";
 import type { Route, RouteTarget } from "../../../src/routing/types.ts";
 import type { RouteOptions } from "../../../src/settings/options/table.ts";
+import { lookUp } from "../../support/map-lookup.ts";
 import { route } from "../../support/routes.ts";
 
 const routeRows = (...routes: readonly Route[]) => routeMaps(routes).routes.map(({ key, value }) => `${key} ${value}`);
@@ -60,7 +61,9 @@ describe("rows of routes.map", () => {
     expect(value.https).toBeUndefined();
     expect(value.rate).toMatch(/^5\/10s\/[0-9a-f]{12}$/);
     expect(maps.clients).toEqual(clientList(options).rows);
-    expect(maps.rewrites).toEqual([{ key: `^${value.rewrite}\\x20(?:/x\\x20(.*)$)`, value: "/y/\\1" }]);
+    expect(maps.rewrites).toEqual([
+      { key: `(*LIMIT_MATCH=100000)^${value.rewrite}\\x20(?:/x\\x20(.*)$)`, value: "/y/\\1" },
+    ]);
   });
 
   test.each([
@@ -91,6 +94,14 @@ describe("rows of routes.map", () => {
 describe("rows of other maps", () => {
   const header = (name: string) => ({ on: "header", name, is: "present" }) as const;
 
+  test("two ways to write one glob are one pattern of hosts, and lead to the routes of both", () => {
+    const maps = routeMaps([route("*.a.x", "one", { path: "/one" }), route("**.a.x", "two", { path: "/two" })]);
+    expect(new Set(maps.hosts.map(({ key }) => key)).size).toBe(maps.hosts.length);
+    const asked = (path: string) =>
+      lookUp(maps, { host: "b.a.x", path, method: "GET", headers: {}, client: "10.0.0.1" });
+    expect([asked("/one")?.backend, asked("/two")?.backend]).toEqual(["one", "two"]);
+  });
+
   test("conditions that nobody meets lead to the shorter path's, at last nowhere", () => {
     const deep = route("a.x", "deep", { path: "/d", conditions: [header("x-d")] });
     const wide = route("a.x", "wide", { methods: ["GET"] });
@@ -100,9 +111,10 @@ describe("rows of other maps", () => {
       { backend: "wide", only: "1" },
       { backend: "deep", only: "1" },
     ]);
-    expect(
-      without.conditions.filter(({ key }) => key.startsWith(`^${forDeep?.set}`)).map(({ value }) => value),
-    ).toEqual(["deep", "wide"]);
+    expect(without.conditions.filter(({ key }) => key.includes(`^${forDeep?.set}`)).map(({ value }) => value)).toEqual([
+      "deep",
+      "wide",
+    ]);
     const [, held] = routeMaps([deep, route("a.x", "all")]).routes.map(({ value }) => readValue(value));
     expect(held).toMatchObject({ backend: "all" });
     expect(held?.only).toBeUndefined();

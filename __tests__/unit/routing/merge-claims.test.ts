@@ -95,7 +95,7 @@ describe("those who do not go together", () => {
     ]);
     expect(route?.targets.map(({ options }) => options)).toEqual([{ strip: "/x" }, { prepend: "/y" }]);
     expect(left).toEqual(["b route-conflict"]);
-    expect(excluded[0]?.reason).toContain("are in force");
+    expect(excluded[0]?.reason).toContain('no auth is in force, not auth "staff"');
     const stricter = merged({ ...older, options: { auth: "staff" } }, { ...newer, options: {} });
     expect(stricter.route?.targets.map(({ options }) => options.auth)).toEqual(["staff", "staff"]);
   });

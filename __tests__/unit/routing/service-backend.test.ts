@@ -51,6 +51,34 @@ describe("claims", () => {
     ]);
   });
 
+  test("few words that ask for very many routes get the first thousands, what guards a part of them before all", () => {
+    const many = (count: number, make: (at: number) => string) => Array.from({ length: count }, (_, at) => make(at));
+    const { claims, excluded } = found(
+      one(
+        ...many(2_000, (at) => `haproxy.host=h${at}.example.com`),
+        ...many(2_000, (at) => `haproxy.path=/p${at}`),
+        "haproxy.route.admin.host=h1.example.com",
+        "haproxy.route.admin.path=/p1/admin",
+        "haproxy.route.admin.auth=staff",
+      ),
+    );
+    expect(claims).toHaveLength(5_000);
+    expect(claims.filter(({ options }) => options.auth === "staff").map(({ pattern }) => place(pattern))).toEqual([
+      "h1.example.com/p1/admin",
+      "web.service.local/p1/admin",
+    ]);
+    expect(excluded.map(({ reason }) => reason)).toContainEqual(expect.stringContaining("more than 5000 routes"));
+    const passed = found(
+      one(
+        "haproxy.mode=tcp",
+        `haproxy.listen=${many(150, (at) => String(20_000 + at))}`,
+        ...many(2_000, (at) => `haproxy.host=h${at}.example.com`),
+      ),
+    );
+    expect(passed.listens.length).toBeLessThanOrEqual(5_000);
+    expect(passed.excluded.map(({ reason }) => reason)).toContainEqual(expect.stringContaining("2000 names"));
+  });
+
   test("each host with each path, and the name below the domain with all paths; all with the same options", () => {
     const given = one(
       "haproxy.host=a.example.com,B.example.com.:8080",

@@ -29,6 +29,12 @@ describe("parts of a route", () => {
     expect(rounded(together(0.05, 7))).toEqual([1]);
   });
 
+  test("sizes beyond all measure are parts like others", () => {
+    expect(rounded(each(1e308, 2), each(1e308, 2))).toEqual([0.5, 0.5]);
+    expect(rounded(each(1e-320), each(1e-320))).toEqual([0.5, 0.5]);
+    expect(rounded(each(1e-320), each(1e308), { count: 1 })).toEqual([0, 1, 0]);
+  });
+
   test("a share of nothing per instance is none, as Fabio has it; nobody with any is shared evenly", () => {
     expect(rounded(each(0), { count: 1 })).toEqual([0.5, 0.5]);
     expect(rounded(each(-1), each(0.2))).toEqual([0.8, 0.2]);

@@ -1,6 +1,7 @@
 import { describe, expect, test } from "@jest/globals";
 import { rewriteProblem, rewriteRow, rewritten } from "../../../src/routing/rewrites.ts";
 import { usableClaim } from "../../../src/routing/usable-claim.ts";
+import { mapReg } from "../../support/map-lookup.ts";
 import { claim } from "../../support/routes.ts";
 
 describe("a claim that cannot be carried is named and goes", () => {
@@ -14,6 +15,10 @@ describe("a claim that cannot be carried is named and goes", () => {
     ["a path with a space", { path: "/a b" }, "option-unusable"],
     ["a path with a question mark", { path: "/a?b" }, "option-unusable"],
     ["a path with a line break", { path: "/a\nb" }, "option-unusable"],
+    ["a path with doubled slashes", { path: "/a//b" }, "option-unusable"],
+    ["a path with what is not looked up", { path: "/a;b/c" }, "option-unusable"],
+    ["a path that goes up", { path: "/a/../b" }, "option-unusable"],
+    ["a path that stays", { path: "/./b" }, "option-unusable"],
     ["a long path", { path: `/${"a".repeat(1_024)}` }, "option-unusable"],
     ["a method that is none", { methods: ["GET|POST"] }, "option-unusable"],
     [
@@ -63,8 +68,8 @@ describe("rewrites", () => {
   ])("%s makes %s of %s: %s", (pattern, replacement, path, expected) => {
     const options = rewrite(pattern, replacement);
     expect(rewritten(options, path)).toBe(expected);
-    const { id, row } = rewriteRow(options) ?? { id: "", row: { key: "none" } };
-    expect(new RegExp(row.key).test(`${id} ${path}`)).toBe(rewritten(options, path) !== path);
+    const { id, row } = rewriteRow(options) ?? { id: "", row: { key: "none", value: "" } };
+    expect(mapReg([row], `${id} ${path}`) !== undefined).toBe(rewritten(options, path) !== path);
   });
 
   test("end in a path of plain signs", () => {

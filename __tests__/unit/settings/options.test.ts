@@ -71,6 +71,9 @@ test.each<[string, unknown, string]>([
   ["canary.weight", "100.5", "is more than 100"],
   ["tls", "yes", "is not one of true, false"],
   ["request-header.set", "X-A: a\u001bb", "is not a header"],
+  ["request-header.set", "content-length: 5", "HAProxy's own"],
+  ["response-header.add", "Transfer-Encoding: chunked", "HAProxy's own"],
+  ["response-header.del", "Content-Length", "HAProxy's own"],
   ["weight", "257", "is not a whole number from 0 to 256"],
   ["weight", "1e2", "is not a whole number"],
 ])("%s of %j is refused: %s", (key, written, problem) => {

@@ -2,14 +2,19 @@ import { durationWithin } from "../duration.ts";
 import { flag, like, linesOf, listOf, oneOf, option, scalar, whole } from "./option.ts";
 
 const headerName = "[A-Za-z0-9!#$%&'*+.^_`|~-]{1,128}";
-const headerLine = like(
-  new RegExp(`^${headerName}:\\s*[^\\s\\p{C}][^\\p{C}]*$`, "u"),
-  "a header; write Name: value",
-).transform((text) => {
-  const at = text.indexOf(":");
-  return { name: text.slice(0, at), value: text.slice(at + 1).trim() };
-});
-const nameOfHeader = like(new RegExp(`^${headerName}$`), "a header's name");
+/** Headers by which one message ends and the next begins: with another value, what one service sends would be read as another's. */
+const framing = /^(content-length|transfer-encoding|connection|trailer)$/i;
+const notFraming = { error: "is HAProxy's own to say, as it tells messages apart" };
+const headerLine = like(new RegExp(`^${headerName}:\\s*[^\\s\\p{C}][^\\p{C}]*$`, "u"), "a header; write Name: value")
+  .transform((text) => {
+    const at = text.indexOf(":");
+    return { name: text.slice(0, at), value: text.slice(at + 1).trim() };
+  })
+  .refine(({ name }) => !framing.test(name), notFraming);
+const nameOfHeader = like(new RegExp(`^${headerName}$`), "a header's name").refine(
+  (name) => !framing.test(name),
+  notFraming,
+);
 const time = durationWithin({ minMs: 1, maxMs: 86_400_000 });
 
 const name = "[A-Za-z0-9_.-]{1,64}";
