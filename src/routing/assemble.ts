@@ -6,6 +6,7 @@ import type { ServiceBackend } from "./backend.ts";
 import { type MergedListeners, mergeListeners } from "./listeners.ts";
 import { createMapper } from "./map-rows.ts";
 import { createMerger } from "./merged-routes.ts";
+import { createOwnNames } from "./own-names.ts";
 import { sameList } from "./same-list.ts";
 import { shown } from "./shown.ts";
 import type { Backend, Exclusion, ListenClaim, LoadBalancer, Route, RouteMaps } from "./types.ts";
@@ -25,6 +26,7 @@ export function createAssembler(): (
   settings: AssemblySettings,
   closedPorts?: ReadonlyMap<number, string>,
 ) => LoadBalancer {
+  const ownNames = createOwnNames();
   const merge = createMerger();
   const mapsOf = createMapper();
   let listening: Listening | undefined;
@@ -35,10 +37,8 @@ export function createAssembler(): (
   return (found, settings, closedPorts = allOpen) => {
     const { services, backends, excluded } = namedApart(found);
     const byName = new Map(backends.map((backend) => [backend.name, backend]));
-    const { routes, excluded: conflicts } = merge(
-      services.map(({ claims }) => claims),
-      byName,
-    );
+    const { lists, excluded: foreign } = ownNames(services);
+    const { routes, excluded: conflicts } = merge(lists, byName);
     listening = listeningTo(
       services.flatMap(({ listens }) => listens).filter(({ backend }) => byName.has(backend)),
       settings,
@@ -52,7 +52,7 @@ export function createAssembler(): (
     const fallback = services.find(({ backend }) => isDefault(backend, settings));
     const open = fallback === undefined || !isGuarded(fallback);
     const walkedAround = open ? [] : [guardedDefault(fallback)];
-    const all = [...excluded, ...conflicts, ...merged.excluded, ...walkedAround].sort(byService);
+    const all = [...excluded, ...foreign, ...conflicts, ...merged.excluded, ...walkedAround].sort(byService);
     if (!sameList(left, all)) left = all;
     return {
       backends: withPicks(backends, routes),
