@@ -196,7 +196,8 @@ test("whatever changes, an entry never refers to what is not there: in the proce
         await onDisk(new Map([...process].map(([file, rows]) => [file, mapText(rows)])));
         if (!reload) continue;
         const [before, after] = [poolNames(config), poolNames(wanted.config)];
-        await onDisk(mapTargets(wanted.maps, disk, inBoth(before, after)));
+        // What leads to a backend that goes with this reload is taken out first: its condition or share is over.
+        await onDisk(mapTargets(wanted.maps, disk, inBoth(before, after)), after);
         config = wanted.config;
         process = entriesOf(disk);
         expect(faults(process, after, before)).toEqual([]);

@@ -167,6 +167,9 @@ async function perform(world: World, action: Action): Promise<void> {
       world.clock.timer(action.ms, haproxy.hold(action.step));
       return;
     case "restart": {
+      // Backends that were taken away at run time a moment ago, and not in the file, are not known to the next operator.
+      if (haproxy.dynamicBackends) await world.advance(5_000);
+      if (haproxy.dynamicBackends && world.reconciler.status().fileLagMs !== undefined) return;
       const stopped = world.stop();
       // What is slow ends in its time, and the operator with it.
       await world.advance(3_000);
