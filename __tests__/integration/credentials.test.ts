@@ -46,6 +46,8 @@ describe("basic authentication", () => {
     await scene.join(consul, "open", "open-1");
     await scene.join(consul, "lost", "lost-1", { Tags: ["haproxy.enable=true", "haproxy.auth=nobody"] });
     sluice = scene.run(home);
+    // The start's own load is said behind the first answers.
+    await sluice.logged((line) => line.event === "reloaded");
     await answers(home, "open.service.local");
   });
 
