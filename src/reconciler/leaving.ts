@@ -32,8 +32,9 @@ export interface LeavingParts {
 }
 
 /**
- * Deletes backends that were unpublished, once they are empty, and servers that were put in maintenance, once they carry nothing, or at `drainTimeout` after their sessions were
- * shut (management guide 9.3, `del server`, `shutdown sessions server`). Nothing waits for it.
+ * Deletes servers that were put in maintenance, once they carry nothing, or at `drainTimeout` after their sessions were
+ * shut (management guide 9.3, `del server`, `shutdown sessions server`); and backends that were unpublished, once they
+ * are empty. Nothing waits for it.
  */
 export class LeavingServers {
   private waitMs = firstWaitMs;

@@ -143,13 +143,13 @@ function withoutTcp({ tcp, ...service }: ServiceBackend): ServiceBackend {
 }
 
 const picking = new WeakMap<Backend, Backend>();
+/** The list of routes is the very same while none changed, and a join leaves it so. */
+const namedBy = new WeakMap<readonly Route[], ReadonlySet<string>>();
 
 /** Marks the backends of which a route names servers. */
 function withPicks(backends: readonly Backend[], routes: readonly Route[]): readonly Backend[] {
-  const named = new Set<string>();
-  for (const { targets } of routes) {
-    for (const { backend, server } of targets) if (server !== undefined) named.add(backend);
-  }
+  const named = namedBy.get(routes) ?? backendsNamed(routes);
+  namedBy.set(routes, named);
   if (named.size === 0) return backends;
   return backends.map((backend) => {
     if (!named.has(backend.name) || backend.picks) return backend;
@@ -157,6 +157,14 @@ function withPicks(backends: readonly Backend[], routes: readonly Route[]): read
     picking.set(backend, marked);
     return marked;
   });
+}
+
+function backendsNamed(routes: readonly Route[]): ReadonlySet<string> {
+  const named = new Set<string>();
+  for (const { targets } of routes) {
+    for (const { backend, server } of targets) if (server !== undefined) named.add(backend);
+  }
+  return named;
 }
 
 function sourceOf(backend: Backend): ServiceKey {
