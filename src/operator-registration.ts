@@ -22,13 +22,18 @@ export function openRegistration(
 ): RegisteredNames | undefined {
   const place = advertisedPlace(http.bind, http.advertise);
   if (place === undefined) return undefined;
+  const agent = openAgent(consul, clock, logger);
+  return new RegisteredNames({ agent, place, host: hostname(), clock, logger });
+}
+
+/** The local agent of the setting `consul.address`, with its token and TLS. */
+export function openAgent(consul: Settings["consul"], clock: Clock, logger: Logger): AgentClient {
   const { baseUrl, secure, socketPath } = parseEndpoint(consul.address);
   const token = new TokenSource({ settings: consul, clock, logger });
-  const agent = new AgentClient({
+  return new AgentClient({
     baseUrl,
     ...(socketPath !== undefined && { socketPath }),
     ...(secure && { httpsAgent: new Agent(tlsOptions(consul.tls)) }),
     token: () => token.current(),
   });
-  return new RegisteredNames({ agent, place, host: hostname(), clock, logger });
 }

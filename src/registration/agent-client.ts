@@ -3,6 +3,35 @@ import axios from "axios";
 import { z } from "zod";
 import { SluiceError } from "../support/errors.ts";
 
+/**
+ * How the agent finds out whether a service is well (Consul: "Health Checks"). A TTL check is critical when nobody says
+ * in time that it is not: `passTtl`.
+ */
+export type ServiceCheck = CheckedBy & {
+  /** Shown in Consul's UI. */
+  readonly name: string;
+  /** What it is until the first result. Default: critical, as Consul has it. */
+  readonly status?: "passing" | "warning" | "critical";
+  /** A service that is critical for so long is forgotten; Consul looks every 30 s and takes a minute at least. */
+  readonly deregisterAfterMs?: number;
+};
+
+type CheckedBy =
+  /** `host:port` that the agent connects to. */
+  | { readonly kind: "tcp"; readonly address: string; readonly intervalMs: number; readonly timeoutMs: number }
+  | {
+      readonly kind: "http";
+      readonly url: string;
+      /** Default: GET. */
+      readonly method?: string;
+      readonly header?: Readonly<Record<string, readonly string[]>>;
+      readonly intervalMs: number;
+      readonly timeoutMs: number;
+    }
+  /** `host:port`, or `host:port/service`, that answers gRPC's health protocol. */
+  | { readonly kind: "grpc"; readonly address: string; readonly intervalMs: number; readonly timeoutMs: number }
+  | { readonly kind: "ttl"; readonly ttlMs: number };
+
 /** A service as the agent is asked to register it (Consul API: Agent, "Register Service"). */
 export interface Registration {
   readonly id: string;
@@ -10,9 +39,10 @@ export interface Registration {
   /** Left out: the agent's own. */
   readonly address?: string;
   readonly port: number;
+  readonly tags?: readonly string[];
   readonly meta: Readonly<Record<string, string>>;
-  /** `host:port` that the agent connects to, to see whether it is well. */
-  readonly check: string;
+  /** Left out: none; then the node's health alone counts. */
+  readonly check?: ServiceCheck;
 }
 
 /** A service that an agent has registered. */
@@ -22,6 +52,7 @@ export interface Registered {
   /** Empty: the agent's own. */
   readonly address: string;
   readonly port: number;
+  readonly tags: readonly string[];
   readonly meta: Readonly<Record<string, string>>;
 }
 
@@ -31,6 +62,10 @@ export interface ServiceAgent {
   services(signal: AbortSignal): Promise<readonly Registered[]>;
   register(registration: Registration, signal: AbortSignal): Promise<void>;
   deregister(id: string, signal: AbortSignal): Promise<void>;
+  /** Puts a service in maintenance, which takes it out of the load without forgetting it, or ends that. */
+  maintain(id: string, on: boolean, reason: string, signal: AbortSignal): Promise<void>;
+  /** Says that the TTL check of a service (`service:<id>`) passes. */
+  passTtl(id: string, output: string, signal: AbortSignal): Promise<void>;
 }
 
 export interface AgentClientOptions {
@@ -42,9 +77,6 @@ export interface AgentClientOptions {
 }
 
 const longestRequestMs = 5_000;
-/** An agent that connects in vain for so long forgets the service: HAProxy is gone, and nobody is there to say so. */
-const forgetAfter = "10m";
-
 /** `GET /v1/agent/services`: by id. */
 const answer = z.record(
   z.string(),
@@ -53,6 +85,10 @@ const answer = z.record(
     Service: z.string(),
     Address: z.string().default(""),
     Port: z.number().default(0),
+    Tags: z
+      .array(z.string())
+      .nullish()
+      .transform((tags) => tags ?? []),
     Meta: z
       .record(z.string(), z.string())
       .nullish()
@@ -74,35 +110,42 @@ export class AgentClient implements ServiceAgent {
       const message = "Consul's answer to /agent/services does not have the shape of its documentation";
       throw new SluiceError("ERR_CONSUL_ANSWER_INVALID", message, { retryable: true, cause: parsed.error });
     }
-    return Object.values(parsed.data).map(({ ID, Service, Address, Port, Meta }) => ({
+    return Object.values(parsed.data).map(({ ID, Service, Address, Port, Tags, Meta }) => ({
       id: ID,
       name: Service,
       address: Address,
       port: Port,
+      tags: Tags,
       meta: Meta,
     }));
   }
 
-  async register({ id, name, address, port, meta, check }: Registration, signal: AbortSignal): Promise<void> {
-    await this.ask("PUT", "/agent/service/register", signal, {
+  async register(registration: Registration, signal: AbortSignal): Promise<void> {
+    const { id, name, address, port, tags = [], meta, check } = registration;
+    // Checks of an earlier registration of this id that are not in this one go: they would stay critical for ever.
+    await this.ask("PUT", "/agent/service/register?replace-existing-checks=true", signal, {
       ID: id,
       Name: name,
       ...(address !== undefined && { Address: address }),
       Port: port,
+      Tags: tags,
       Meta: meta,
-      Check: {
-        Name: "HAProxy accepts connections",
-        TCP: check,
-        Interval: "5s",
-        Timeout: "2s",
-        Status: "passing",
-        DeregisterCriticalServiceAfter: forgetAfter,
-      },
+      ...(check !== undefined && { Check: checkBody(id, check) }),
     });
   }
 
   async deregister(id: string, signal: AbortSignal): Promise<void> {
     await this.ask("PUT", `/agent/service/deregister/${encodeURIComponent(id)}`, signal);
+  }
+
+  async maintain(id: string, on: boolean, reason: string, signal: AbortSignal): Promise<void> {
+    const query = new URLSearchParams({ enable: String(on), reason });
+    await this.ask("PUT", `/agent/service/maintenance/${encodeURIComponent(id)}?${query}`, signal);
+  }
+
+  async passTtl(id: string, output: string, signal: AbortSignal): Promise<void> {
+    const path = `/agent/check/update/${encodeURIComponent(`service:${id}`)}`;
+    await this.ask("PUT", path, signal, { Status: "passing", Output: output });
   }
 
   private async ask(method: "GET" | "PUT", path: string, signal: AbortSignal, body?: object): Promise<unknown> {
@@ -139,4 +182,37 @@ export class AgentClient implements ServiceAgent {
       });
     }
   }
+}
+
+/** A check in the words of Consul's API. Its id is the one Consul itself gives a service's only check. */
+function checkBody(id: string, check: ServiceCheck): Readonly<Record<string, unknown>> {
+  return {
+    CheckID: `service:${id}`,
+    Name: check.name,
+    ...(check.status !== undefined && { Status: check.status }),
+    ...(check.deregisterAfterMs !== undefined && { DeregisterCriticalServiceAfter: `${check.deregisterAfterMs}ms` }),
+    ...checkedBy(check),
+  };
+}
+
+function checkedBy(check: ServiceCheck): Readonly<Record<string, unknown>> {
+  switch (check.kind) {
+    case "ttl":
+      return { TTL: `${check.ttlMs}ms` };
+    case "tcp":
+      return { TCP: check.address, ...paceOf(check) };
+    case "http":
+      return {
+        HTTP: check.url,
+        ...(check.method !== undefined && { Method: check.method }),
+        ...(check.header !== undefined && { Header: check.header }),
+        ...paceOf(check),
+      };
+    case "grpc":
+      return { GRPC: check.address, ...paceOf(check) };
+  }
+}
+
+function paceOf({ intervalMs, timeoutMs }: { readonly intervalMs: number; readonly timeoutMs: number }) {
+  return { Interval: `${intervalMs}ms`, Timeout: `${timeoutMs}ms` };
 }

@@ -19,6 +19,8 @@ export interface RegisteredNamesOptions {
 
 /** An agent may forget (a restart without its data), so what is there is looked at again so often. */
 const lookAgainMs = 10_000;
+/** An agent that connects in vain for so long forgets the name: HAProxy is gone, and nobody is there to say so. */
+const forgetAfterMs = 600_000;
 const retry = { baseMs: 500, maxMs: 30_000 };
 /** How long the last deregistrations may take. */
 const farewellMs = 2_000;
@@ -114,7 +116,15 @@ export class RegisteredNames {
       ...(address !== undefined && { address }),
       port,
       meta: { [registeredMeta]: this.own },
-      check,
+      check: {
+        kind: "tcp",
+        name: "HAProxy accepts connections",
+        address: check,
+        intervalMs: 5_000,
+        timeoutMs: 2_000,
+        status: "passing",
+        deregisterAfterMs: forgetAfterMs,
+      },
     };
   }
 

@@ -29,18 +29,33 @@ const consul = z.strictObject({
     ),
 });
 
-const haproxy = z.strictObject({
-  mode: z.literal("managed").default("managed").describe("managed: Sluice starts and adopts HAProxy."),
-  binary: text.default("haproxy").describe("The haproxy binary, 2.6 or newer."),
-  directory: text
-    .default("/var/lib/sluice")
-    .describe("State directory: haproxy.cfg, maps, sockets, last good snapshot."),
-  reload: z.literal("master").default("master").describe("How a reload is done: master: through the master CLI."),
-  onStop: z.enum(["leave", "stop"]).default("leave").describe("What happens to HAProxy when Sluice stops."),
-  drainTimeout: duration
-    .default(30_000)
-    .describe("How long a leaving server may finish its connections before they are shut."),
-});
+const haproxy = z
+  .strictObject({
+    mode: z
+      .enum(["managed", "external"])
+      .default("managed")
+      .describe(
+        "managed: Sluice starts and adopts HAProxy. external: somebody else starts it, with its master's socket in the state directory; see docs/external.md.",
+      ),
+    binary: text.default("haproxy").describe("The haproxy binary, 2.6 or newer."),
+    directory: text
+      .default("/var/lib/sluice")
+      .describe("State directory: haproxy.cfg, maps, sockets, last good snapshot."),
+    reload: z
+      .enum(["master", "sf"])
+      .default("master")
+      .describe(
+        "How a reload is done. master: through the master CLI. sf: a new process with -sf and the listeners of the old one (managed mode only).",
+      ),
+    onStop: z.enum(["leave", "stop"]).default("leave").describe("What happens to HAProxy when Sluice stops."),
+    drainTimeout: duration
+      .default(30_000)
+      .describe("How long a leaving server may finish its connections before they are shut."),
+  })
+  .refine(({ mode, reload }) => mode === "managed" || reload === "master", {
+    path: ["reload"],
+    error: "sf is for haproxy.mode: managed alone: who has started HAProxy reloads it, through its master",
+  });
 
 const http = z.strictObject({
   bind: bind.default(":80").describe("Address of the HTTP entry point; several, separated by a comma."),

@@ -1,7 +1,7 @@
 import { createServer, type IncomingMessage, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import { afterEach, beforeEach, describe, expect, test } from "@jest/globals";
-import { AgentClient } from "../../../src/registration/agent-client.ts";
+import { AgentClient, type ServiceCheck } from "../../../src/registration/agent-client.ts";
 
 interface Seen {
   readonly method: string | undefined;
@@ -37,30 +37,62 @@ describe("the agent", () => {
   test("is asked for its services", async () => {
     answer.body = JSON.stringify({
       a: { ID: "a", Service: "web", Address: "10.0.0.1", Port: 80, Meta: { k: "v" }, Tags: null },
-      b: { ID: "b", Service: "api", Meta: null },
+      b: { ID: "b", Service: "api", Tags: ["t"], Meta: null },
     });
     expect(await client.services(signal)).toEqual([
-      { id: "a", name: "web", address: "10.0.0.1", port: 80, meta: { k: "v" } },
-      { id: "b", name: "api", address: "", port: 0, meta: {} },
+      { id: "a", name: "web", address: "10.0.0.1", port: 80, tags: [], meta: { k: "v" } },
+      { id: "b", name: "api", address: "", port: 0, tags: ["t"], meta: {} },
     ]);
     expect(seen).toEqual([{ method: "GET", url: "/v1/agent/services", token: "s3cret", body: "" }]);
   });
 
   test("is told what to register and what not any more", async () => {
-    const registration = { id: "x/1", name: "shop", port: 80, meta: { m: "1" }, check: "127.0.0.1:80" };
-    await client.register(registration, signal);
+    await client.register({ id: "x/1", name: "shop", port: 80, tags: ["t"], meta: { m: "1" } }, signal);
     await client.deregister("x/1", signal);
     expect(seen.map(({ method, url }) => [method, url])).toEqual([
-      ["PUT", "/v1/agent/service/register"],
+      ["PUT", "/v1/agent/service/register?replace-existing-checks=true"],
       ["PUT", "/v1/agent/service/deregister/x%2F1"],
     ]);
-    expect(JSON.parse(seen[0]?.body ?? "")).toMatchObject({
+    expect(JSON.parse(seen[0]?.body ?? "")).toEqual({
       ID: "x/1",
       Name: "shop",
       Port: 80,
+      Tags: ["t"],
       Meta: { m: "1" },
-      Check: { TCP: "127.0.0.1:80", Status: "passing" },
     });
+  });
+
+  test("is told of maintenance, and that a TTL check passes", async () => {
+    await client.maintain("x/1", true, "going: drained", signal);
+    await client.maintain("x/1", false, "", signal);
+    await client.passTtl("x/1", "all is well", signal);
+    expect(seen.map(({ method, url }) => [method, url])).toEqual([
+      ["PUT", "/v1/agent/service/maintenance/x%2F1?enable=true&reason=going%3A+drained"],
+      ["PUT", "/v1/agent/service/maintenance/x%2F1?enable=false&reason="],
+      ["PUT", "/v1/agent/check/update/service%3Ax%2F1"],
+    ]);
+    expect(JSON.parse(seen[2]?.body ?? "")).toEqual({ Status: "passing", Output: "all is well" });
+  });
+
+  const pace = { intervalMs: 5_000, timeoutMs: 1_500 };
+  const paceBody = { Interval: "5000ms", Timeout: "1500ms" };
+  test.each<[ServiceCheck, object]>([
+    [
+      { kind: "tcp", name: "n", address: "h:1", ...pace, status: "passing", deregisterAfterMs: 90_000 },
+      { TCP: "h:1", ...paceBody, Status: "passing", DeregisterCriticalServiceAfter: "90000ms" },
+    ],
+    [
+      { kind: "http", name: "n", url: "http://h:1/", method: "HEAD", header: { Host: ["x"] }, ...pace },
+      { HTTP: "http://h:1/", Method: "HEAD", Header: { Host: ["x"] }, ...paceBody },
+    ],
+    [
+      { kind: "grpc", name: "n", address: "h:1/svc", ...pace },
+      { GRPC: "h:1/svc", ...paceBody },
+    ],
+    [{ kind: "ttl", name: "n", ttlMs: 15_000 }, { TTL: "15000ms" }],
+  ])("is told the check %j", async (check, body) => {
+    await client.register({ id: "x", name: "shop", port: 80, meta: {}, check }, signal);
+    expect(JSON.parse(seen[0]?.body ?? "")).toMatchObject({ Check: { CheckID: "service:x", Name: "n", ...body } });
   });
 });
 

@@ -1,40 +1,8 @@
 import { afterEach, beforeEach, describe, expect, test } from "@jest/globals";
-import type { Registered, Registration, ServiceAgent } from "../../../src/registration/agent-client.ts";
 import { RegisteredNames } from "../../../src/registration/registered-names.ts";
 import { silentLogger } from "../../../src/support/logger.ts";
+import { FakeAgent } from "../../support/fake-agent.ts";
 import { ManualClock, settled } from "../../support/manual-clock.ts";
-
-/** An agent that keeps what it is told, and can be made to refuse or to forget. */
-class FakeAgent implements ServiceAgent {
-  readonly asked: string[] = [];
-  broken = false;
-  readonly there = new Map<string, Registered>();
-
-  async services(): Promise<readonly Registered[]> {
-    this.say("services");
-    return [...this.there.values()];
-  }
-
-  async register({ id, name, address = "", port, meta }: Registration): Promise<void> {
-    this.say(`register ${id}`);
-    this.there.set(id, { id, name, address, port, meta });
-  }
-
-  async deregister(id: string): Promise<void> {
-    this.say(`deregister ${id}`);
-    this.there.delete(id);
-  }
-
-  /** What was asked since the last time. */
-  news(): readonly string[] {
-    return this.asked.splice(0);
-  }
-
-  private say(what: string): void {
-    if (this.broken) throw new Error("broken");
-    this.asked.push(what);
-  }
-}
 
 let agent: FakeAgent;
 let clock: ManualClock;
@@ -69,6 +37,7 @@ describe("names that are wanted", () => {
       id: "sluice-a-m1:80",
       name: "a",
       address: "",
+      tags: [],
       port: 80,
       meta: { "sluice-registered": "m1:80" },
     });
@@ -84,7 +53,8 @@ describe("names that are wanted", () => {
     agent.news();
     await clock.advance(10_000);
     expect(agent.news()).toEqual(["services", "register sluice-a-m1:80"]);
-    const held = agent.there.get("sluice-a-m1:80") as Registered;
+    const held = agent.there.get("sluice-a-m1:80");
+    if (held === undefined) throw new Error("not registered");
     agent.there.set(held.id, { ...held, port: 81 });
     await clock.advance(10_000);
     expect(agent.news()).toEqual(["services", "register sluice-a-m1:80"]);
@@ -92,7 +62,7 @@ describe("names that are wanted", () => {
 
   test("what is not ours is left alone, whatever its id", async () => {
     const strange = (id: string, meta: Readonly<Record<string, string>>) =>
-      agent.there.set(id, { id, name: "x", address: "", port: 1, meta });
+      agent.there.set(id, { id, name: "x", address: "", port: 1, tags: [], meta });
     strange("sluice-x-m1:80", {});
     strange("other", { "sluice-registered": "m2:80" });
     strange("left", { "sluice-registered": "m1:80" });
