@@ -12,20 +12,24 @@ const nobody: ReadonlySet<string> = new Set();
 /** The settings that have a say in what HAProxy should look like. */
 export type RoutingSettings = Pick<Settings, "services" | "http" | "https" | "stats" | "tcp">;
 
-/** All that a service's backend and claims are made of; compared by identity. */
-interface MadeOf {
+/** A service's backend and claims, and all that they were made of; compared by identity. */
+interface Remembered {
   readonly instances: CatalogService["instances"];
   readonly elsewhere: CatalogService["elsewhere"];
   readonly spoke: CatalogService["spoke"];
   readonly override: Override | undefined;
-  readonly trust: readonly ReadonlySet<string>[];
   readonly settings: Settings["services"];
   readonly domain: string;
+  readonly http: Trust;
+  readonly tcp: Trust;
+  readonly result: ServiceBackend | undefined;
 }
 
-interface Remembered {
-  readonly madeOf: MadeOf;
-  readonly result: ServiceBackend | undefined;
+/** Which servers of a backend have been found well by HAProxy, and which not. */
+interface Trust {
+  readonly backend: string;
+  readonly admitted: ReadonlySet<string>;
+  readonly doubted: ReadonlySet<string>;
 }
 
 /**
@@ -47,57 +51,58 @@ export function createRouter(): (
   return (services, settings, admitted, doubted, overrides, closedPorts) => {
     const next = new Map<string, Remembered>();
     const found: ServiceBackend[] = [];
-    const trustOf = (backend: string) => ({
+    const trustOf = (backend: string): Trust => ({
+      backend,
       admitted: admitted.get(backend) ?? nobody,
       doubted: doubted?.get(backend) ?? nobody,
     });
+    const isTrusted = (before: Trust) =>
+      before.admitted === (admitted.get(before.backend) ?? nobody) &&
+      before.doubted === (doubted?.get(before.backend) ?? nobody);
     for (const [key, service] of services) {
       const override = overrides?.get(service.key.name);
-      const name = safeName(service.key.name);
-      const madeOf: MadeOf = {
-        instances: service.instances,
-        elsewhere: service.elsewhere,
-        spoke: service.spoke,
-        override,
-        trust: [name, tcpName(name)].flatMap((one) => Object.values(trustOf(one))),
-        settings: settings.services,
-        domain: settings.http.domain,
-      };
       const before = remembered.get(key);
-      const make = () => {
-        const others = withoutOwnRegistrations(service);
-        return others === undefined ? undefined : serviceBackend(others, settings, trustOf, override);
-      };
-      const entry =
-        before !== undefined && sameParts(before.madeOf, madeOf)
-          ? before
-          : { madeOf, result: keepingEqual(before, madeOf, make()) };
-      next.set(key, entry);
-      if (entry.result !== undefined) found.push(entry.result);
+      // All services are looked at in each pass: nothing is made for one that did not change.
+      if (
+        before !== undefined &&
+        before.instances === service.instances &&
+        before.elsewhere === service.elsewhere &&
+        before.spoke === service.spoke &&
+        before.override === override &&
+        before.settings === settings.services &&
+        before.domain === settings.http.domain &&
+        isTrusted(before.http) &&
+        isTrusted(before.tcp)
+      ) {
+        next.set(key, before);
+        if (before.result !== undefined) found.push(before.result);
+        continue;
+      }
+      const name = safeName(service.key.name);
+      const trust = { http: trustOf(name), tcp: trustOf(tcpName(name)) };
+      const others = withoutOwnRegistrations(service);
+      const made = others === undefined ? undefined : serviceBackend(others, settings, trustOf, override);
+      const result = keepingEqual(before, trust, made);
+      const { instances, elsewhere, spoke } = service;
+      const { domain } = settings.http;
+      next.set(key, { instances, elsewhere, spoke, override, settings: settings.services, domain, ...trust, result });
+      if (result !== undefined) found.push(result);
     }
     remembered = next;
     return assemble(found, settings, closedPorts);
   };
 }
 
-function sameParts(a: MadeOf, b: MadeOf): boolean {
-  return (
-    a.instances === b.instances &&
-    a.elsewhere === b.elsewhere &&
-    a.spoke === b.spoke &&
-    a.override === b.override &&
-    a.settings === b.settings &&
-    a.domain === b.domain &&
-    a.trust.every((set, at) => set === b.trust[at])
-  );
-}
-
 /** The newer one, with each part that says the same as before in its old identity: what is made of it stays as it is. */
-function keepingEqual(before: Remembered | undefined, madeOf: MadeOf, after: ServiceBackend | undefined) {
+function keepingEqual(
+  before: Remembered | undefined,
+  trust: Pick<Remembered, "http" | "tcp">,
+  after: ServiceBackend | undefined,
+): ServiceBackend | undefined {
   const old = before?.result;
   if (before === undefined || old === undefined || after === undefined) return after;
   const kept = <T>(earlier: T, made: T): T => (isDeepStrictEqual(earlier, made) ? earlier : made);
-  const trusted = before.madeOf.trust.every((set, at) => set === madeOf.trust[at]);
+  const trusted = sameTrust(before.http, trust.http) && sameTrust(before.tcp, trust.tcp);
   return {
     ...after,
     ...(trusted && { backend: kept(old.backend, after.backend) }),
@@ -107,4 +112,8 @@ function keepingEqual(before: Remembered | undefined, madeOf: MadeOf, after: Ser
     registers: kept(old.registers, after.registers),
     excluded: kept(old.excluded, after.excluded),
   };
+}
+
+function sameTrust(a: Trust, b: Trust): boolean {
+  return a.admitted === b.admitted && a.doubted === b.doubted;
 }
