@@ -1,12 +1,10 @@
-import { guardPolicy } from "../guard/policy.ts";
 import type { Accepted } from "../guard/types.ts";
 import { planChanges } from "../haproxy/plan/plan.ts";
 import { poolSection } from "../haproxy/plan/pools.ts";
 import type { Desired, ObservedBackends, Plan, ReloadReason } from "../haproxy/plan/types.ts";
-import { toSluiceError } from "../support/errors.ts";
 import { Mutex } from "../support/mutex.ts";
 import { Admission } from "./admission.ts";
-import { announceApplied, announceExclusions } from "./announce.ts";
+import { announceApplied } from "./announce.ts";
 import { applyPlan } from "./apply.ts";
 import type { Beginning, ReconcilerParts } from "./beginning.ts";
 import { CertificateLane } from "./certificate-lane.ts";
@@ -15,7 +13,7 @@ import { Committer } from "./committer.ts";
 import type { Inputs, Wish } from "./desire.ts";
 import { DriftWatch } from "./drift-watch.ts";
 import { Guard, type ReleaseOutcome } from "./guard.ts";
-import { type Complaint, Isolation } from "./isolation.ts";
+import { Isolation } from "./isolation.ts";
 import { KeptTemplate } from "./kept-template.ts";
 import { LeavingServers } from "./leaving.ts";
 import { OldWorkers } from "./old-workers.ts";
@@ -27,6 +25,7 @@ import type { StructureOutcome, StructureRequest } from "./structure.ts";
 import { StructureGate } from "./structure-gate.ts";
 import { Surprises } from "./surprises.ts";
 import { InputsTrial } from "./trial.ts";
+import { notRunningReason, Wanting } from "./wanting.ts";
 import { Wishes } from "./wishes.ts";
 
 /**
@@ -42,13 +41,11 @@ export class Reconciler {
   readonly trial: InputsTrial;
   readonly structures: StructureGate;
   readonly guard: Guard;
-  accepted: Accepted | undefined;
-  wish: Wish | undefined;
   private readonly parts: ReconcilerParts;
   private readonly mutex = new Mutex();
   readonly isolation: Isolation;
   private readonly closedPorts: ClosedPorts;
-  private readonly wishes: Wishes;
+  private readonly wanting: Wanting;
   private leaving: LeavingServers | undefined;
   private readonly surprises: Surprises;
   private pending: string | undefined;
@@ -61,7 +58,6 @@ export class Reconciler {
 
   constructor(parts: ReconcilerParts, beginning: Beginning) {
     this.parts = parts;
-    this.accepted = beginning.accepted;
     this.state.current = beginning.running;
     this.state.generation = beginning.generation;
     for (const server of beginning.leaving) this.state.leaving.set(`${server.backend}/${server.server}`, server);
@@ -70,7 +66,7 @@ export class Reconciler {
       beginning.inputs,
       beginning.candidate,
     );
-    this.wishes = new Wishes({
+    const wishes = new Wishes({
       ...parts,
       admission: () => this.admission,
       closedPorts: () => this.closedPorts,
@@ -80,10 +76,25 @@ export class Reconciler {
     this.drift = new DriftWatch(parts.events, this.state);
     this.surprises = new Surprises({ ...parts, state: this.state, trigger: (cause) => this.trigger(cause) });
     this.template = new KeptTemplate(parts.store, (thrown) => this.failed(thrown));
+    this.wanting = new Wanting(
+      {
+        ...parts,
+        state: this.state,
+        guard: () => this.guard,
+        trial: this.trial,
+        isolation: () => this.isolation,
+        wishes,
+        structures: () => this.structures,
+        template: this.template,
+        startFailed: () => this.committer.startFailed,
+        onAccepted: (accepted) => this.save?.(accepted),
+      },
+      beginning.accepted,
+    );
     this.isolation = new Isolation(
       {
         ...parts,
-        desire: (services, inputs) => this.wishes.of(services, inputs),
+        desire: (services, inputs) => wishes.of(services, inputs),
       },
       beginning.quarantine,
       beginning.accepted?.services ?? new Map(),
@@ -98,8 +109,8 @@ export class Reconciler {
       state: this.state,
       mutex: this.mutex,
       minReloadIntervalMs: () => this.trial.inForce.settings.reload.minInterval,
-      doubting: (wish, down) => this.wishes.doubting(wish, down),
-      isolate: (wish, complaint, signal) => this.isolate(wish ?? this.wish, complaint, signal),
+      doubting: (wish, down) => wishes.doubting(wish, down),
+      isolate: (...complaint) => this.wanting.isolate(...complaint),
       closePorts: (wish, busy, signal) => this.closedPorts.close(wish, busy, signal),
       onIsolated: () => this.trigger("isolated"),
       onTaken: (config) => this.isolation.taken(config),
@@ -120,6 +131,14 @@ export class Reconciler {
       loadBalancer: () => this.wish?.loadBalancer,
       onAnswers: () => this.trigger("probe"),
     });
+  }
+
+  get accepted(): Accepted | undefined {
+    return this.wanting.accepted;
+  }
+
+  get wish(): Wish | undefined {
+    return this.wanting.wish;
   }
 
   /** Runs until the signal aborts, and by then has ended all it began. */
@@ -220,7 +239,7 @@ export class Reconciler {
     const { doubts } = state;
     events.reconcile += 1;
     const snapshot = catalog.latest();
-    if (snapshot !== undefined) this.judge();
+    this.wanting.judge(this.signal);
     const back = state.up && !state.believed ? await readBack(runtime, state, clock, this.signal) : undefined;
     if (back !== undefined) this.oldWorkers.look(this.signal);
     if (back?.kind === "known") {
@@ -232,10 +251,10 @@ export class Reconciler {
 
     const capabilities = runtime.capabilities();
     if (capabilities !== undefined) this.isolation.noteVersion(capabilities.versionText);
-    const wanted = await this.wantedOrIsolated(snapshot !== undefined);
+    const wanted = await this.wanting.desired(snapshot !== undefined);
     if (wanted === undefined) return;
     if (!state.up || state.current === undefined || capabilities === undefined) {
-      if (this.wish !== undefined && this.mustStartAnew() && this.trial.candidate === undefined) {
+      if (this.wish !== undefined && this.wanting.mustStartAnew() && this.trial.candidate === undefined) {
         this.structures.want(this.wish, notRunningReason);
       }
       return;
@@ -299,85 +318,6 @@ export class Reconciler {
     if (this.trial.candidate === undefined) this.structures.want(wish, reload);
   }
 
-  /** The guard's word on the newest snapshot. */
-  private judge(): void {
-    const snapshot = this.parts.catalog.latest();
-    if (snapshot === undefined) return;
-    const policy = guardPolicy(this.trial.inForce.settings);
-    const before = this.accepted?.overrides;
-    this.accepted = this.guard.judge(this.accepted, snapshot, policy, this.signal);
-    if (before !== undefined && this.accepted.overrides !== before) {
-      this.isolation.quarantine.retry("overrides are others now");
-    }
-    this.save?.(this.accepted);
-  }
-
-  /**
-   * What HAProxy should run. Until the catalog has answered it is what it runs already, and other inputs wait: the last
-   * good snapshot may be older than the file, and serves only where there is no file, or one that cannot be started.
-   */
-  private wanted(answered: boolean): Desired | undefined {
-    const { accepted, trial, state } = this;
-    if (accepted === undefined) return state.current;
-    if (!answered && state.current !== undefined && !this.committer.startFailed) return state.current;
-    if (trial.candidate !== undefined) this.tryCandidate(accepted, trial.candidate);
-    const before = this.wish?.loadBalancer.excluded ?? [];
-    const services = this.isolation.quarantine.apply(accepted.services);
-    this.wish = this.wishes.of(services, trial.inForce);
-    this.isolation.made(this.wish);
-    announceExclusions(this.parts.events, before, this.wish.loadBalancer.excluded);
-    this.parts.onRegisters?.(this.wish.loadBalancer.registers);
-    return this.wish.desired;
-  }
-
-  /** What should run; where the template cannot be rendered because of somebody's data, without them. */
-  private async wantedOrIsolated(answered: boolean): Promise<Desired | undefined> {
-    try {
-      return this.wanted(answered);
-    } catch (thrown) {
-      const services = this.isolation.quarantine.apply(this.accepted?.services ?? new Map());
-      if (!(await this.isolation.ofRender(services, this.trial.inForce, thrown))) throw thrown;
-      return this.wanted(answered);
-    }
-  }
-
-  /** In the committer's lane: who is to blame for what HAProxy does not take. Newer inputs are it themselves. */
-  private async isolate(wish: Wish | undefined, complaint: Complaint, signal: AbortSignal): Promise<boolean> {
-    if (wish === undefined || wish.inputs !== this.trial.inForce) return false;
-    return this.isolation.ofConfig(wish, complaint, signal);
-  }
-
-  /** Asks for what the newer inputs want; where that needs no reload, they are in force from here on. */
-  private tryCandidate(accepted: Accepted, candidate: Inputs): void {
-    const { state, trial } = this;
-    try {
-      const services = this.isolation.quarantine.apply(accepted.services);
-      const wish = this.wishes.of(services, candidate);
-      const capabilities = this.parts.runtime.capabilities();
-      if (!state.up || state.current === undefined || capabilities === undefined) {
-        if (this.mustStartAnew()) this.structures.wantOnTrial(wish, notRunningReason);
-        return;
-      }
-      const { current, leaving, leavingBackends } = state;
-      const plan = planChanges({ current, wanted: wish.desired, capabilities, leaving, leavingBackends });
-      if (plan.reload === undefined) this.acceptInputs();
-      else this.structures.wantOnTrial(wish, plan.reload);
-    } catch (thrown) {
-      trial.fail(toSluiceError(thrown).message);
-    }
-  }
-
-  private acceptInputs(): void {
-    this.trial.accept();
-    this.isolation.quarantine.retry("settings or template are others now");
-    this.template.keep(this.trial.inForce.template);
-  }
-
-  /** Whether there is no file that HAProxy could be started on. */
-  private mustStartAnew(): boolean {
-    return this.state.current === undefined || this.committer.startFailed;
-  }
-
   private onStructure(request: StructureRequest, outcome: StructureOutcome): void {
     if (this.signal.aborted) return;
     const inputs = request.kind === "wish" ? request.wish.inputs : undefined;
@@ -391,7 +331,7 @@ export class Reconciler {
     this.structures.loaded(request);
     if (request.kind === "wish") this.isolation.quarantine.took(request.wish.services);
     this.surprises.settled();
-    if (onTrial) this.acceptInputs();
+    if (onTrial) this.wanting.acceptInputs();
     else if (inputs === this.trial.inForce) this.template.keep(this.trial.inForce.template);
     this.trigger("reloaded");
   }
@@ -435,7 +375,3 @@ function abandoned({ halfMade }: RunningState, { config }: Desired): readonly Re
     .map((name) => ({ code: "backend-removed" as const, subject: `backend ${name}`, sentence }));
   return reasons.length > 0 ? reasons : undefined;
 }
-
-const notRunningReason: readonly ReloadReason[] = [
-  { code: "process-started", subject: "HAProxy", sentence: "is not running" },
-];
