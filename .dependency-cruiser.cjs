@@ -25,6 +25,10 @@ const reconcilerTold = "^src/reconciler/(status|events)[.]ts$";
 const explained = "^src/routing/explain-(request|service)[.]ts$";
 /** How a snapshot is written down. The store keeps it. */
 const snapshotFile = "^src/catalog/snapshot-file[.]ts$";
+/** How Consul's HTTP API is reached: address, token, TLS. */
+const consulAccess = "^src/catalog/(endpoint|token|tls-options)[.]ts$";
+/** What a server is called on the stats page. */
+const serverNames = "^src/routing/names[.]ts$";
 const haproxyTypes = ["haproxy/config", "haproxy/plan", "haproxy/runtime", "haproxy/process"].map(typesOf);
 
 /** What each folder may import besides itself. `cli`, `operator.ts` and `main.ts` follow below. */
@@ -56,7 +60,7 @@ const layers = {
     ...["catalog", "render", "haproxy/runtime", "store"].map(typesOf),
   ],
   certificates: [support, settings, ports, folder("haproxy/plan"), typesOf("render")],
-  registration: [support, folder("settings"), typesOf("catalog")],
+  registration: [support, folder("settings"), typesOf("catalog"), consulAccess, serverNames],
   admin: [
     support,
     settings,

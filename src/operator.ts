@@ -1,8 +1,10 @@
 import { serveAdmin } from "./admin/server.ts";
+import { tryBootstrap } from "./bootstrap.ts";
 import { ConsulCatalog } from "./catalog/catalog.ts";
 import { SectionCache } from "./haproxy/config/parse.ts";
 import { BinaryWatch } from "./haproxy/process/binary-watch.ts";
-import { ManagedProcess } from "./haproxy/process/managed-process.ts";
+import type { OtherVersion } from "./haproxy/process/external-process.ts";
+import { openProcess } from "./haproxy/process/open-process.ts";
 import { checkBinary } from "./haproxy/process/validate.ts";
 import { RuntimeClient } from "./haproxy/runtime/client.ts";
 import { firstInputs, type InputSources, readTemplate, watchInputs } from "./operator-inputs.ts";
@@ -76,28 +78,34 @@ export async function runOperator(options: OperatorOptions, signal: AbortSignal)
     });
     const before = store.state().haproxy;
     if (before !== undefined && before !== binary.text) sayBinary(binary.text, before);
-    const haproxy = new ManagedProcess({
-      binary: settings.haproxy.binary,
+    const haproxy = openProcess({
+      settings: settings.haproxy,
       paths: store.paths,
       clock,
       logger,
       binaryWatch,
+      onOtherVersion: (versions) => events.emit("version-differs", "warn", otherVersion(versions), { ...versions }),
     });
     // A connection that HAProxy closes is the first sign of its end.
     runtime.onClose(() => haproxy.suspect());
+    haproxy.onExit(() => runtime.disconnect());
     const renderer = new Renderer({ paths: store.paths, version, haproxyVersion: binary.text });
     const today = await readTemplate(settings);
-    const known = await lastGood(store, logger);
-    const kept = await store.readCertificates();
     const opened = await openTls({
       settings,
       paths: store.paths,
-      kept,
+      kept: await store.readCertificates(),
       clock,
       emit: (...event) => events.emit(...event),
     });
     tls = opened;
     renderer.material = opened.material;
+    // Whoever starts HAProxy needs a file to start it on, and does not wait for Consul.
+    if (settings.haproxy.mode === "external" && today.kind === "read") {
+      await tryBootstrap({ settings, store, template: today.template, tls, haproxyVersion: binary.text }, logger);
+    }
+    const kept = await store.readCertificates();
+    const known = await lastGood(store, logger);
     const catalog = new ConsulCatalog({
       settings: settings.consul,
       services: settings.services,
@@ -176,6 +184,10 @@ export async function runOperator(options: OperatorOptions, signal: AbortSignal)
     tls?.close();
     await store.close();
   }
+}
+
+function otherVersion({ running, binary }: OtherVersion): string {
+  return `HAProxy ${running} runs, and haproxy.binary is ${binary}: what the one judges the other has to run; use the same version for both`;
 }
 
 /** What the state directory knows. A part that is broken is said and done without. */

@@ -3,7 +3,8 @@ import path from "node:path";
 import { afterEach, beforeEach, expect, jest, test } from "@jest/globals";
 import { failuresByKind, printLoad, reportLoad } from "../support/fault-report.ts";
 import { FaultWorld } from "../support/fault-world.ts";
-import { eventually, liveConfig, masterPid } from "../support/sluice.ts";
+import { pidOf } from "../support/running-haproxy.ts";
+import { eventually, liveConfig } from "../support/sluice.ts";
 import type { SmallDisk } from "../support/small-disk.ts";
 import { ask, countEvents, Scene, serversRunning, statusNow } from "../support/system.ts";
 
@@ -62,7 +63,7 @@ test("HAProxy killed meanwhile is back within a second, with what was set at run
   await eventually("requests are answered", () => load.report().sent > 500);
   const killedAt = performance.now();
   const before = load.report();
-  process.kill(await masterPid(world.home), "SIGKILL");
+  process.kill(await pidOf(world.home, "master"), "SIGKILL");
   await eventually("it serves again", async () => (await ask(world.home.httpPort, { host })).status === 200);
   const backMs = Math.round(performance.now() - killedAt);
   expect(before.failures).toEqual([]);

@@ -2,7 +2,7 @@ import { afterEach, beforeEach, describe, expect, jest, test } from "@jest/globa
 import { printLoad } from "../support/fault-report.ts";
 import { FaultWorld } from "../support/fault-world.ts";
 import type { KillOrder } from "../support/kill-points.ts";
-import { masterPid, workerPid } from "../support/sluice.ts";
+import { haproxyRoles, pidOf } from "../support/running-haproxy.ts";
 import { Scene, statusNow } from "../support/system.ts";
 
 jest.setTimeout(120_000);
@@ -19,13 +19,13 @@ beforeEach(async () => {
 });
 afterEach(() => scene.end());
 
-for (const who of ["master", "worker"] as const) {
+for (const who of haproxyRoles) {
   describe(`HAProxy's ${who} killed`, () => {
     test("at rest", async () => {
       await changedAtRunTime();
       await world.settled();
       await backInTime(`${who} at rest`, async () => {
-        process.kill(await (who === "master" ? masterPid : workerPid)(world.home), "SIGKILL");
+        process.kill(await pidOf(world.home, who), "SIGKILL");
         return Date.now();
       });
     });

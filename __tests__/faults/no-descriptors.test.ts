@@ -4,7 +4,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { afterEach, beforeEach, expect, jest, test } from "@jest/globals";
 import { failuresByKind, reportLoad } from "../support/fault-report.ts";
 import { FaultWorld } from "../support/fault-world.ts";
-import { masterPid } from "../support/sluice.ts";
+import { pidOf } from "../support/running-haproxy.ts";
 import { countEvents, Scene } from "../support/system.ts";
 
 jest.setTimeout(120_000);
@@ -30,7 +30,7 @@ for (const how of ["started", "adopted"] as const) {
       world.start();
       await world.settled();
     }
-    const master = await masterPid(world.home);
+    const master = await pidOf(world.home, "master");
     const load = world.load();
     const from = world.sluice.lines().length;
     const all = softLimit(world.sluice.pid);
@@ -51,7 +51,7 @@ for (const how of ["started", "adopted"] as const) {
     const tookMs = Math.round(performance.now() - relievedAt);
     const report = await load.stop();
     expect(failuresByKind(report)).toBe("");
-    expect(await masterPid(world.home)).toBe(master);
+    expect(await pidOf(world.home, "master")).toBe(master);
     expect(countEvents(world.sluice, "process-down")).toBe(0);
     reportLoad(
       `no file descriptors for ${spares.length * eachMs} ms, HAProxy ${how}`,

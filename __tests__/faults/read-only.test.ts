@@ -1,7 +1,8 @@
 import { afterEach, beforeEach, expect, jest, test } from "@jest/globals";
 import { failuresByKind, reportLoad } from "../support/fault-report.ts";
 import { FaultWorld } from "../support/fault-world.ts";
-import { eventually, liveConfig, masterPid } from "../support/sluice.ts";
+import { pidOf } from "../support/running-haproxy.ts";
+import { eventually, liveConfig } from "../support/sluice.ts";
 import type { SmallDisk } from "../support/small-disk.ts";
 import { ask, countEvents, Scene, serversRunning, statusNow } from "../support/system.ts";
 
@@ -49,7 +50,7 @@ test("HAProxy killed meanwhile cannot come back before the directory is writable
   disk.readOnly();
   await changed();
   const from = world.sluice.lines().length;
-  process.kill(await masterPid(world.home), "SIGKILL");
+  process.kill(await pidOf(world.home, "master"), "SIGKILL");
   await world.sluice.logged(({ event }) => event === "process-down", 15_000, from);
   const said = await world.sluice.logged(
     ({ level, msg }) => level === "error" && msg.includes("EROFS"),

@@ -3,15 +3,8 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { afterEach, beforeEach, expect, jest, test } from "@jest/globals";
 import { failuresByKind, reportLoad } from "../support/fault-report.ts";
 import type { Load } from "../support/load.ts";
-import {
-  eventually,
-  masterCommand,
-  masterPid,
-  runtimeCommand,
-  type SluiceHome,
-  socketCommand,
-  workerPid,
-} from "../support/sluice.ts";
+import { reloadByHand, reloadBySignal } from "../support/running-haproxy.ts";
+import { eventually, runtimeCommand, type SluiceHome, socketCommand, workerPid } from "../support/sluice.ts";
 import { proxySocket, type SocketFault, type SocketProxy } from "../support/socket-proxy.ts";
 import { answers, countEvents, Scene, serversInFile, serversRunning, statusNow } from "../support/system.ts";
 import { registration, type WebInstance } from "../support/web-instance.ts";
@@ -72,12 +65,11 @@ test("somebody else reloads again and again, by the master's socket and by a sig
   const { home, sluice } = world;
   const load = await underLoad(home);
   const before = sluice.lines().length;
-  const master = await masterPid(home);
   const workers = new Set<number>();
   for (let count = 0; count < 10; count += 1) {
     await world.replaceOne(`new-${count}`);
-    if (count % 2 === 0) await masterCommand(home, "reload").catch(() => undefined);
-    else process.kill(master, "SIGUSR2");
+    if (count % 2 === 0) await reloadByHand(home).catch(() => undefined);
+    else await reloadBySignal(home);
     await world.replaceOne(`more-${count}`);
     await sleep(400);
     await eventually("a worker answers", async () => Boolean(workers.add(await workerPid(home))));

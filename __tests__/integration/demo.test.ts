@@ -82,6 +82,42 @@ test("the end of a piped standard input changes nothing; an operator that dies i
   await expectCleanEnd(pids);
 });
 
+test("gRPC: one connection sees all instances come and go, and no call fails; a server that lost its wrapper goes too", async () => {
+  await start(["--world", "grpc", "--scale", "hello_server=2"]);
+  type("scale hello_server=4");
+  await printed(/4 of hello_server now: hello_server-1, hello_server-2, hello_server-3, hello_server-4\n/);
+  type("scale hello_server=2");
+  await printed(/hello_server-4, hello_server-3 leave/);
+  await printed(/hello_server-3 has ended/);
+  await printed(/hello_server-4 has ended/);
+  type("list");
+  const [, answers = ""] = await printed(/pid[^|]*\nAnswers on the one connection: (.*)\n/);
+  expect(answers).toMatch(
+    /^hello_server-1 \d+, hello_server-2 \d+, hello_server-3 \d+, hello_server-4 \d+; failed calls: 0\.$/,
+  );
+
+  const wrapper = belonging().find(({ args }) => args.includes(" register ") && args.includes("--id hello_server-2"));
+  process.kill(wrapper?.pid ?? 0, "SIGKILL");
+  await printed(/hello_server-2 ended unasked \(signal SIGKILL\)/);
+  const processes = belonging();
+  expect(
+    processes.filter(({ args }) => args.includes("docker/hello/server.js") && !args.includes(" register ")),
+  ).toHaveLength(2);
+  demo?.kill("SIGINT");
+  await expectCleanEnd(processes.map(({ pid }) => pid));
+});
+
+test("quotes: the load's table says that all were answered", async () => {
+  await start(["--world", "quotes", "--scale", "quotes=2"]);
+  type("scale quotes=3");
+  await printed(/3 of quotes now: quotes-1, quotes-2, quotes-3\n/);
+  type("load 100");
+  await printed(/\n\| 3 \| 100 \| 100 \| \d+ \| \d+ \| none \|\n/);
+  const pids = belonging().map(({ pid }) => pid);
+  type("quit");
+  await expectCleanEnd(pids);
+});
+
 /** Starts the demo on free ports; resolves with the address of the traffic when it says that traffic flows. */
 async function start(args: readonly string[]): Promise<string> {
   const ports = { traffic: await freePort(), stats: await freePort(), consul: await freePort() };
@@ -97,7 +133,7 @@ async function start(args: readonly string[]): Promise<string> {
       output += text;
     });
   }
-  const [, url] = await printed(/Traffic flows[\s\S]*Traffic +(http\S+)[\s\S]*quit/);
+  const [, url] = await printed(/Traffic flows[\s\S]*Traffic +(\S+)[\s\S]*quit/);
   // `localhost` may mean ::1, where HAProxy does not listen.
   return (url ?? "").replace("localhost", "127.0.0.1");
 }

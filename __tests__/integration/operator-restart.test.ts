@@ -1,15 +1,8 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterEach, beforeEach, describe, expect, jest, test } from "@jest/globals";
 import type { ConsulAgent } from "../support/consul-agent.ts";
-import {
-  eventually,
-  liveConfig,
-  masterCommand,
-  masterPid,
-  type RunningSluice,
-  type SluiceHome,
-  workerPid,
-} from "../support/sluice.ts";
+import { haproxyRoles, pidOf, reloadByHand } from "../support/running-haproxy.ts";
+import { eventually, liveConfig, type RunningSluice, type SluiceHome, workerPid } from "../support/sluice.ts";
 import {
   answers,
   ask,
@@ -68,10 +61,7 @@ test("kill -9 of the operator fails no request; its successor adopts HAProxy and
 });
 
 describe("kill -9 of HAProxy", () => {
-  for (const [who, pidOf] of [
-    ["master", masterPid],
-    ["worker", workerPid],
-  ] as const) {
+  for (const who of haproxyRoles) {
     test(`of its ${who}: it serves again soon, with the same configuration and the catalog's servers`, async () => {
       // What was changed at run time must survive as well.
       const joined = await scene.join(consul, "web", "web-4");
@@ -82,7 +72,7 @@ describe("kill -9 of HAProxy", () => {
       const old = await workerPid(home);
 
       const killedAt = performance.now();
-      process.kill(await pidOf(home), "SIGKILL");
+      process.kill(await pidOf(home, who), "SIGKILL");
       await eventually(
         "another worker serves",
         async () => (await workerPid(home)) !== old && (await ask(home.httpPort, { host })).status === 200,
@@ -115,8 +105,8 @@ test("HAProxy reloaded by somebody else's hand: settled, and what changed at tha
   await eventually("it takes traffic", () => joined.answered() > 0);
   // The file may not have it yet: the new worker then starts without it.
   // Some tens of ms after a start a master of 2.6 still refuses connections.
-  await eventually("the master answers", async () => (await masterPid(home)) > 0);
-  await masterCommand(home, "reload");
+  await eventually("the master answers", async () => (await pidOf(home, "master")) > 0);
+  await reloadByHand(home);
   await consul.deregister("web-1");
   await eventually("another worker answers", async () => (await workerPid(home)) !== old);
   await settled([...instances.slice(1), joined]);

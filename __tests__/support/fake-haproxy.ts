@@ -47,7 +47,7 @@ interface Worker {
 }
 
 /** A step that can be held up. */
-export type SlowStep = "validate" | "preflight" | "reload" | "start" | "apply" | "observe";
+export type SlowStep = "validate" | "preflight" | "reload" | "start" | "apply" | "answer" | "observe";
 
 const versionText = "2.6.12-fake";
 
@@ -75,6 +75,8 @@ export class FakeHaproxy implements RuntimePort, ProcessPort {
   failPreflight = false;
   failReload = false;
   failStart = false;
+  /** Whether it is only waited for, until `startByHand`. */
+  startedByOthers = false;
   /** Workers that finish their connections. */
   leftBehind: readonly { readonly pid: number; readonly connections: number }[] = [];
   /** What HAProxy's check of a server that is new, or loaded anew, has found. */
@@ -143,6 +145,11 @@ export class FakeHaproxy implements RuntimePort, ProcessPort {
     this.worker = undefined;
     this.warm = undefined;
     for (const listener of [...this.exitListeners]) listener("killed");
+  }
+
+  /** Somebody else starts it on the files that are there. */
+  startByHand(): void {
+    this.worker = this.load();
   }
 
   /** The process ends and nobody is told. */
@@ -254,7 +261,7 @@ export class FakeHaproxy implements RuntimePort, ProcessPort {
     // As the client does: what relies on something that was not done is not sent.
     let failed = false;
     const missing = new Set<string>();
-    return operations.map((operation) => {
+    const results = operations.map((operation) => {
       const relies = isMapOperation(operation) || operation.kind === "unpublish-backend";
       const unsent = (relies && failed) || (operation.kind === "publish-backend" && missing.has(operation.backend));
       const answer = unsent
@@ -269,6 +276,8 @@ export class FakeHaproxy implements RuntimePort, ProcessPort {
       }
       return answer === undefined ? { ok: true } : { ok: false, command: summary(operation), answer };
     });
+    await this.held.get("answer");
+    return results;
   }
 
   async deleteServer(backend: string, server: string, force: boolean): Promise<DeleteResult> {
@@ -384,6 +393,7 @@ export class FakeHaproxy implements RuntimePort, ProcessPort {
       this.journal.push("adopt");
       return { adopted: true, worker: info(this.worker) };
     }
+    if (this.startedByOthers) throw new SluiceError("ERR_HAPROXY_AWAITED", "start it", { retryable: true });
     this.journal.push("start");
     if (this.failStart) throw new SluiceError("ERR_HAPROXY_START", "it did not start", { retryable: true });
     this.worker = this.load();

@@ -5,13 +5,17 @@ import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import path from "node:path";
+import type { HaproxyProcess } from "../../src/haproxy/process/haproxy-process.ts";
+import type { ManagedProcessOptions } from "../../src/haproxy/process/managed-options.ts";
 import { ManagedProcess } from "../../src/haproxy/process/managed-process.ts";
+import { SingleProcess } from "../../src/haproxy/process/single-process.ts";
 import { RuntimeClient } from "../../src/haproxy/runtime/client.ts";
 import { askWorkerInfo } from "../../src/haproxy/runtime/worker-info.ts";
 import { systemClock } from "../../src/support/clock.ts";
 import { silentLogger } from "../../src/support/logger.ts";
 import { haproxyBinary } from "./binaries.ts";
 import { freePort } from "./free-port.ts";
+import type { ReloadKind } from "./reload-kind.ts";
 
 /** A directory with a real HAProxy that can be started in it. */
 export interface HaproxyHome {
@@ -24,17 +28,17 @@ export interface HaproxyHome {
   readonly port: number;
   /** Writes the live file: `global` with Sluice's lines, `defaults`, and this behind them. */
   write(body: string, global?: string): Promise<void>;
-  /** Another process object on the same directory, as an operator that was started again has. */
-  managed(): ManagedProcess;
+  /** Another process object on the same directory, as an operator that was started again has; of another kind, if so said. */
+  managed(other?: Partial<ManagedProcessOptions> & { readonly kind?: ReloadKind }): HaproxyProcess;
   runtime(): RuntimeClient;
-  /** Pids of all processes whose command line names our master socket. */
+  /** Pids of all processes whose command line names our master socket or our pid file. */
   pids(): readonly number[];
   /** Ends all that was started, and removes the directory. */
   remove(): Promise<void>;
 }
 
 /** Makes a home under the system's temporary directory. */
-export async function haproxyHome(): Promise<HaproxyHome> {
+export async function haproxyHome(usual: ReloadKind = "master"): Promise<HaproxyHome> {
   const directory = await mkdtemp(path.join(tmpdir(), "sluice-ha-"));
   const below = (name: string) => path.join(directory, name);
   const paths = {
@@ -44,15 +48,17 @@ export async function haproxyHome(): Promise<HaproxyHome> {
     haproxyLog: below("haproxy.log"),
   };
   const clients: RuntimeClient[] = [];
-  const processes: ManagedProcess[] = [];
-  const managed = () => {
-    const created = new ManagedProcess({
+  const processes: HaproxyProcess[] = [];
+  const managed: HaproxyHome["managed"] = ({ kind = usual, ...other } = {}) => {
+    const options: ManagedProcessOptions = {
       binary: haproxyBinary,
       paths,
       clock: systemClock,
       logger: silentLogger,
       softStopMs: 100,
-    });
+      ...other,
+    };
+    const created = kind === "sf" ? new SingleProcess(options) : new ManagedProcess(options);
     processes.push(created);
     return created;
   };
@@ -104,7 +110,7 @@ export function configuration(runtimeSocket: string, body: string, global = ""):
   ].join("\n");
 }
 
-/** Master and workers alike have the master socket's path on their command line. */
+/** Master and workers alike have the master socket's path on their command line, a process without one the pid file's. */
 function pidsNaming(masterSocket: string, directory: string): readonly number[] {
   const pids = readdirSync("/proc")
     .filter((name) => /^[0-9]+$/.test(name))
@@ -114,7 +120,7 @@ function pidsNaming(masterSocket: string, directory: string): readonly number[] 
       const stat = readFileSync(`/proc/${pid}/stat`, "latin1");
       if (/\) [ZX] /.test(stat)) return false;
       const args = readFileSync(`/proc/${pid}/cmdline`, "utf8");
-      return args.includes(`${masterSocket},`) && args.includes(directory);
+      return args.includes(`${masterSocket},`) || args.includes(`${directory}/haproxy.pid\0`);
     } catch {
       return false;
     }

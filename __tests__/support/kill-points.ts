@@ -1,6 +1,7 @@
 import { readFileSync, renameSync } from "node:fs";
 import { connect } from "node:net";
 import path from "node:path";
+import { ownProcesses } from "../../src/haproxy/process/ours.ts";
 import { childrenOf, findProcess } from "../../src/haproxy/process/process-table.ts";
 import { serverScript } from "../../src/haproxy/runtime/commands.ts";
 import type { OperatorPorts } from "../../src/operator.ts";
@@ -26,7 +27,7 @@ export type KillPoint =
   /** A server that leaves was found to have connections. */
   | "server-leaving";
 
-/** The operator itself, HAProxy's master, its newest worker, or operator, master and workers at once. */
+/** The operator itself, HAProxy's master, its newest worker or process without a master, or all at once. */
 export type Victim = "operator" | "master" | "worker" | "all";
 
 export interface KillOrder {
@@ -120,10 +121,13 @@ function overriding<T extends object>(port: T, methods: Partial<T>): T {
 }
 
 function killHaproxy(sockets: string, who: Victim): void {
-  const master = findProcess(Number(readFileSync(path.join(sockets, "haproxy.pid"), "latin1")));
-  if (master === undefined) throw new Error("there is no master to kill");
-  const workers = [...childrenOf(master)].sort((a, b) => a - b);
-  const victims = who === "worker" ? workers.slice(-1) : who === "all" ? [master.pid, ...workers] : [master.pid];
+  const pidFile = path.join(sockets, "haproxy.pid");
+  const first = findProcess(Number(readFileSync(pidFile, "latin1")));
+  if (first === undefined) throw new Error("there is no HAProxy to kill");
+  const configPath = path.join(path.dirname(sockets), "haproxy.cfg");
+  const singles = ownProcesses({ configPath, pidFile, masterSocket: "" }).singles.map(({ pid }) => pid);
+  const workers = singles.length > 0 ? singles : [...childrenOf(first)].sort((a, b) => a - b);
+  const victims = who === "worker" ? workers.slice(-1) : who === "all" ? [first.pid, ...workers] : [first.pid];
   for (const pid of victims) process.kill(pid, "SIGKILL");
 }
 

@@ -14,13 +14,22 @@ export interface LoadOptions {
   readonly tls?: string;
   /** A pause of each client between an answer and its next request, ms. */
   readonly pauseMs?: number;
+  /** Whether an answer is as it should be. Default: any 200. */
+  readonly accepts?: (answer: LoadAnswer) => boolean;
+}
+
+export interface LoadAnswer {
+  readonly status: number;
+  readonly body: string;
+  /** When it was asked for, as performance.now() tells the time. */
+  readonly sentAt: number;
 }
 
 export interface LoadReport {
   readonly sent: number;
   /** Answers by status. */
   readonly statuses: Readonly<Record<string, number>>;
-  /** What was not a 200: the status, or the error's code. With when, ms after the start. */
+  /** What was not as it should be, by default not a 200: the status, or the error's code. With when, ms after the start. */
   readonly failures: readonly { readonly what: string; readonly atMs: number; readonly client: string }[];
   readonly slowestMs: number;
   /** Answers by the body's text, which names the instance. */
@@ -48,6 +57,7 @@ export function startLoad(options: LoadOptions): Load {
   let stopped = false;
 
   const request = options.tls === undefined ? plainRequest : tlsRequest;
+  const accepts = options.accepts ?? ((answer) => answer.status === 200);
   const ask = (agent: Agent | false, client: string) =>
     new Promise<void>((resolve) => {
       const at = performance.now();
@@ -81,7 +91,7 @@ export function startLoad(options: LoadOptions): Load {
             const status = String(response.statusCode);
             statuses[status] = (statuses[status] ?? 0) + 1;
             if (response.statusCode === 200) bodies[body] = (bodies[body] ?? 0) + 1;
-            end(response.statusCode === 200 ? undefined : status);
+            end(accepts({ status: Number(status), body, sentAt: at }) ? undefined : status);
           });
           response.on("error", (error: NodeJS.ErrnoException) => end(error.code ?? error.message));
           response.on("aborted", () => end("aborted"));

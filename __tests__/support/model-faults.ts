@@ -2,16 +2,8 @@ import { link, rename, rm } from "node:fs/promises";
 import path from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { type Drift, type FaultStep, pickOf } from "./model-steps.ts";
-import {
-  eventually,
-  type LogLine,
-  masterCommand,
-  masterPid,
-  type RunningSluice,
-  runtimeCommand,
-  type SluiceHome,
-  workerPid,
-} from "./sluice.ts";
+import { pidOf, reloadByHand } from "./running-haproxy.ts";
+import { eventually, type LogLine, type RunningSluice, runtimeCommand, type SluiceHome, workerPid } from "./sluice.ts";
 import { type Scene, type ServerText, serversRunning, statusNow } from "./system.ts";
 
 const frozenMs = 1_000;
@@ -73,7 +65,7 @@ export class ModelFaults {
       }
       case "foreign-reload":
         // While another reload goes on, the master is not there to be asked.
-        return eventually("the master reloads", () => masterCommand(this.home, "reload").then(() => true));
+        return eventually("the master reloads", () => reloadByHand(this.home).then(() => true));
       case "drift":
         return this.drift(fault.what, fault.pick);
       case "socket-away":
@@ -99,7 +91,7 @@ export class ModelFaults {
   private async killHaproxy(who: "master" | "worker"): Promise<void> {
     this.onBlackout(true);
     const killed = await eventualPid(this.home, workerPid);
-    process.kill(who === "master" ? await eventualPid(this.home, masterPid) : killed, "SIGKILL");
+    process.kill(who === "master" ? await eventualPid(this.home, (home) => pidOf(home, "master")) : killed, "SIGKILL");
     // Where it hits in the middle of a reload, the worker may be one on its way out, and the end come a little later.
     let upSince: number | undefined;
     await eventually(

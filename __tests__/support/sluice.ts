@@ -9,6 +9,7 @@ import { fileURLToPath } from "node:url";
 import { stringify } from "yaml";
 import { haproxyBinary } from "./binaries.ts";
 import { freePort } from "./free-port.ts";
+import { reloadKind } from "./reload-kind.ts";
 
 const root = fileURLToPath(new URL("../../", import.meta.url));
 const fromSources = ["--import", "tsx", path.join(root, "src/main.ts")];
@@ -66,7 +67,7 @@ export async function sluiceHome(consul: string, more: Readonly<Record<string, u
   const configure = async (settings: Readonly<Record<string, unknown>>) => {
     const all = {
       consul: { address: consul, ...(settings["consul"] as object) },
-      haproxy: { binary: haproxyBinary, directory: state, onStop: "stop", ...(settings["haproxy"] as object) },
+      haproxy: { binary: haproxyBinary, directory: state, onStop: "stop", ...reloaded(settings["haproxy"]) },
       http: { bind: `127.0.0.1:${httpPort}`, ...(settings["http"] as object) },
       stats: { bind: `127.0.0.1:${statsPort}`, ...(settings["stats"] as object) },
     };
@@ -87,6 +88,12 @@ export async function sluiceHome(consul: string, more: Readonly<Record<string, u
       await rm(directory, { recursive: true, force: true });
     },
   };
+}
+
+/** The section `haproxy` of a test, with its kind of reload where it does not choose one, or who starts HAProxy. */
+function reloaded(section: unknown): Readonly<Record<string, unknown>> {
+  const own = (section ?? {}) as Readonly<Record<string, unknown>>;
+  return own["mode"] === "external" || reloadKind === "master" ? own : { reload: reloadKind, ...own };
 }
 
 /** Starts `sluice run` in a process of its own, from the sources. */

@@ -6,12 +6,19 @@
  *   node __tests__/support/test-run.mjs --versions  the integration tests on every version of HAProxy we support;
  *                                                   with folders behind it, the tests of those
  *
+ *   node __tests__/support/test-run.mjs --reload-sf the integration and fault tests with operators that reload HAProxy by
+ *                                                   -sf; with folders behind it, the tests of those
+ *
  * The parts: format and lint, types, import rules, dead code (each counts as one), then the tests. Where binaries are
  * missing a test may skip itself; under CI=true docker/setup.sh has seen to all of them, so there a skipped test is one
  * that could have run, and counts as failed.
  *
  * The tests run on the HAProxy that docker/setup.sh found. Under CI=true the integration tests then run on the other
- * versions as well; docker/setup-versions.sh gets them, and that it cannot is a failure there.
+ * versions as well; docker/setup-versions.sh gets them, and that it cannot is a failure there. Then those where the kind
+ * of reload matters run once more with `haproxy.reload: sf`.
+ *
+ * The end-to-end tests (e2e) run when they are named, and last of all under CI=true: they need a Docker engine, for which
+ * engine.mjs starts one where none answers, and take long. That there can be none is a failure under CI.
  *
  * Exit code 0 when nothing failed, else 1.
  */
@@ -31,10 +38,25 @@ const parallelFolders = ["unit", "property"];
 const versionless = ["__tests__/integration/catalog.test.ts"];
 /** What asks HAProxy, though it is none of them. */
 const versioned = ["__tests__/unit/haproxy/process/validate.test.ts"];
+/** Where the kind of reload matters, and which choose none themselves. */
+const reloading = [
+  "__tests__/integration/operator-first-start.test.ts",
+  "__tests__/integration/operator-inputs.test.ts",
+  "__tests__/integration/operator-restart.test.ts",
+  "__tests__/integration/operator-resync.test.ts",
+  "__tests__/faults/churn.test.ts",
+  "__tests__/faults/killed-haproxy.test.ts",
+  "__tests__/faults/killed-operator.test.ts",
+  "__tests__/faults/refused-reload.test.ts",
+  "__tests__/faults/reloads.test.ts",
+];
 
 /** What docker/setup.sh found; what is set already stays. */
 const setup = join(process.env["XDG_CACHE_HOME"] || join(process.env["HOME"] || homedir(), ".cache"), "sluice", "env");
 if (existsSync(setup)) process.loadEnvFile(setup);
+
+/** The tests that need a Docker engine. */
+const containers = "e2e";
 
 const results = mkdtempSync(join(tmpdir(), "sluice-test-"));
 const total = { passed: 0, failed: 0, skipped: 0 };
@@ -43,23 +65,29 @@ const skips = [];
 /** One line for each suite: what it ran on, what came of it, how long it took. */
 const suites = [];
 let running;
+let engine;
 
 for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"]) {
-  process.on(signal, () => {
+  process.on(signal, async () => {
     endRunning(signal);
+    await engine?.end();
     rmSync(results, { recursive: true, force: true });
     process.exit(1);
   });
 }
 
-for (const path of [...versionless, ...versioned]) {
+for (const path of [...versionless, ...versioned, ...reloading]) {
   if (!existsSync(join(root, path))) fail(`test-run.mjs names ${path}, which does not exist`);
 }
 const everyVersion = process.argv.includes("--versions");
-const wanted = process.argv.slice(2).filter((word) => word !== "--versions");
+const bySf = process.argv.includes("--reload-sf");
+const wanted = process.argv.slice(2).filter((word) => word !== "--versions" && word !== "--reload-sf");
 const folders = testFolders().filter((folder) => wanted.length === 0 || wanted.includes(folder));
 for (const folder of wanted) if (!folders.includes(folder)) fail(`tests: ${folder}: no such tests`);
-if (everyVersion) {
+if (bySf) {
+  const chosen = wanted.length === 0 ? ["integration", "faults"] : folders;
+  for (const folder of chosen) await tests([folder], ["--runInBand"], undefined, { paths: [`__tests__/${folder}/`] });
+} else if (everyVersion) {
   for (const haproxy of await haproxyVersions()) {
     for (const folder of wanted.length === 0 ? ["integration"] : folders)
       await tests([folder], ["--runInBand"], haproxy);
@@ -74,15 +102,23 @@ if (everyVersion) {
   const parallel = folders.filter((folder) => parallelFolders.includes(folder));
   if (parallel.length > 0) await tests(parallel, []);
   // These start HAProxy and Consul: beside each other on a small machine they would measure each other.
-  for (const folder of folders) if (!parallelFolders.includes(folder)) await tests([folder], ["--runInBand"]);
+  const serial = folders.filter((folder) => !parallelFolders.includes(folder) && folder !== containers);
+  for (const folder of serial) await tests([folder], ["--runInBand"]);
   if (wanted.length === 0 && ci) {
     const others = (await haproxyVersions()).filter(({ binary }) => binary !== process.env["SLUICE_HAPROXY"]);
     for (const haproxy of others) await tests(["integration"], ["--runInBand"], haproxy);
+    await tests(["integration", "faults"], ["--runInBand"], undefined, { paths: reloading });
   } else if (wanted.length === 0) {
     skips.push(
       "the integration tests on other versions of HAProxy: `npm run test:versions` runs them, and CI=true does",
+      "the tests with haproxy.reload: sf: `npm run test:sf` runs them, and CI=true runs a part of them",
     );
   }
+}
+
+if (!everyVersion && !bySf && folders.includes(containers)) {
+  if (wanted.includes(containers) || ci) await endToEnd();
+  else skips.push("the end-to-end tests with containers: `npm run test:e2e` runs them, and CI=true does");
 }
 
 rmSync(results, { recursive: true, force: true });
@@ -120,17 +156,24 @@ async function haproxyVersions() {
   return [...found].map(([, version, binary]) => ({ version, binary }));
 }
 
-/** Runs the tests of some folders of __tests__, on a certain HAProxy or the usual one, and takes Jest's numbers. */
-async function tests(names, flags, haproxy) {
-  const on = haproxy === undefined ? "" : ` on HAProxy ${haproxy.version}`;
+/**
+ * Runs the tests of some folders of __tests__, on a certain HAProxy or the usual one, and takes Jest's numbers.
+ *
+ * @param sf given where the operators are to reload by -sf; which tests then
+ */
+async function tests(names, flags, haproxy, sf) {
+  const on = sf ? " with haproxy.reload: sf" : haproxy === undefined ? "" : ` on HAProxy ${haproxy.version}`;
   const title = `tests: ${names.join(", ")}${on}`;
   announce(title);
-  const file = join(results, `${names.join("-")}-${haproxy?.version ?? "usual"}.json`);
+  const file = join(results, `${names.join("-")}-${sf ? "sf" : (haproxy?.version ?? "usual")}.json`);
   const usual = haproxy === undefined || haproxy.binary === process.env["SLUICE_HAPROXY"];
   const left = usual ? [] : versionless.map((path) => `--testPathIgnorePatterns=${path}`);
   const more = !usual && names.includes("integration") ? versioned : [];
-  const paths = [...names.map((name) => `__tests__/${name}/`), ...more];
-  const env = haproxy === undefined ? {} : { SLUICE_HAPROXY: haproxy.binary };
+  const paths = sf ? sf.paths : [...names.map((name) => `__tests__/${name}/`), ...more];
+  const env = {
+    ...(haproxy !== undefined && { SLUICE_HAPROXY: haproxy.binary }),
+    ...(sf && { SLUICE_TEST_RELOAD: "sf" }),
+  };
   const begin = performance.now();
   // What is left out stands before another flag: it would take the paths for its own.
   const args = ["run", "--silent", "jest", "--", ...left, "--json", `--outputFile=${file}`, ...flags];
@@ -161,6 +204,25 @@ async function tests(names, flags, haproxy) {
   if (problem !== undefined && report.success) fail(`${title}: ${problem}`);
 }
 
+/** Runs the tests of the five worlds on a Docker engine, and ends what of it is ours. */
+async function endToEnd() {
+  announce("engine of containers");
+  const title = `tests: ${containers}`;
+  try {
+    const { openEngine } = await import("./engine.mjs");
+    const { missing, problem } = await openEngine(run, (started) => {
+      engine = started;
+    });
+    if (problem !== undefined) fail(`${title}: ${problem}`);
+    else if (missing === undefined) await tests([containers], ["--runInBand"]);
+    else if (ci) fail(`${title}: ${missing}`);
+    else skips.push(`${title}: ${missing}`);
+    await engine?.end();
+  } catch (thrown) {
+    fail(`${title}: ${thrown.message}`);
+  }
+}
+
 function announce(title) {
   console.log(`\n=== ${title}`);
 }
@@ -178,15 +240,16 @@ function fail(what) {
 /**
  * @param more.env what to add to the environment
  * @param more.out where its standard output goes, a file descriptor; default: to ours
+ * @param more.err the same for its standard error
  * @returns undefined when it ended with 0, else how it ended
  */
-function run(command, args, { env = {}, out = "inherit" } = {}) {
+function run(command, args, { env = {}, out = "inherit", err = "inherit" } = {}) {
   return new Promise((resolve) => {
     // A process group of its own: npm, its shell and Jest's workers can then be ended together.
     const child = spawn(command, args, {
       cwd: root,
       env: { ...process.env, ...env },
-      stdio: ["ignore", out, "inherit"],
+      stdio: ["ignore", out, err],
       detached: true,
     });
     running = child;

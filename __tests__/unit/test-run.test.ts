@@ -10,6 +10,19 @@ jest.setTimeout(60_000);
 
 const runner = "__tests__/support/test-run.mjs";
 
+/** The tests that run once more with haproxy.reload: sf under CI. */
+const reloading = [
+  "integration/operator-first-start",
+  "integration/operator-inputs",
+  "integration/operator-restart",
+  "integration/operator-resync",
+  "faults/churn",
+  "faults/killed-haproxy",
+  "faults/killed-operator",
+  "faults/refused-reload",
+  "faults/reloads",
+];
+
 /** A work tree with a stand-in for Jest, which says on what HAProxy it was asked for what. */
 let tree: string;
 
@@ -26,6 +39,7 @@ beforeEach(() => {
     "integration/catalog",
     "integration/c",
     "faults/d",
+    ...reloading,
   ]) {
     write(`__tests__/${name}.test.ts`, "");
   }
@@ -39,7 +53,8 @@ beforeEach(() => {
     if (words[ignored + 1]?.startsWith("__tests__/")) throw new Error("the paths are taken to be left out");
     const paths = words.filter((word) => word.startsWith("__tests__/"));
     const left = words.filter((word) => word.startsWith("--testPathIgnorePatterns=")).map((word) => " without " + word.slice(25));
-    console.log("jest " + paths.join(" ") + left.join("") + " on " + process.env.SLUICE_HAPROXY);
+    const by = process.env.SLUICE_TEST_RELOAD === undefined ? "" : " by " + process.env.SLUICE_TEST_RELOAD;
+    console.log("jest " + paths.join(" ") + left.join("") + " on " + process.env.SLUICE_HAPROXY + by);
     const fails = paths.some((path) => path.startsWith(process.env.FAILING)) && process.env.SLUICE_HAPROXY === "/ha/3.0";
     const status = fails ? "failed" : "passed";
     const file = words.find((word) => word.startsWith("--outputFile=")).slice(13);
@@ -60,6 +75,7 @@ const onOthers = ["3.0", "3.2"].map(
 
 describe("on the versions of HAProxy", () => {
   test("everything runs on the usual one, under CI the integration tests on the others too", () => {
+    const bySf = `jest ${reloading.map((name) => `__tests__/${name}.test.ts`).join(" ")} on /ha/2.6 by sf`;
     const usual = [
       "jest __tests__/unit/ __tests__/property/ on /ha/2.6",
       "jest __tests__/faults/ on /ha/2.6",
@@ -68,9 +84,10 @@ describe("on the versions of HAProxy", () => {
     const here = run([]);
     expect(here).toMatchObject({ status: 0, calls: usual, last: "7 passed, 0 failed" });
     expect(here.output).toContain("NOT RUN  the integration tests on other versions of HAProxy");
+    expect(here.output).toContain("NOT RUN  the tests with haproxy.reload: sf");
 
     const ci = run([], { CI: "true" });
-    expect(ci).toMatchObject({ status: 0, calls: [...usual, ...onOthers], last: "9 passed, 0 failed" });
+    expect(ci).toMatchObject({ status: 0, calls: [...usual, ...onOthers, bySf], last: "10 passed, 0 failed" });
     expect(ci.output).not.toContain("NOT RUN");
   });
 
@@ -105,9 +122,65 @@ describe("on the versions of HAProxy", () => {
   });
 });
 
+test("--reload-sf runs integration and faults by -sf, or the folders that are named", () => {
+  const { status, calls, last, output } = run(["--reload-sf"]);
+  expect({ status, calls, last }).toEqual({
+    status: 0,
+    calls: ["jest __tests__/integration/ on /ha/2.6 by sf", "jest __tests__/faults/ on /ha/2.6 by sf"],
+    last: "2 passed, 0 failed",
+  });
+  expect(output).toMatch(/^tests: faults with haproxy\.reload: sf: 1 passed, 0 failed, [0-9]+\.[0-9] minutes$/m);
+  expect(run(["--reload-sf", "faults"]).calls).toEqual(["jest __tests__/faults/ on /ha/2.6 by sf"]);
+});
+
+describe("the end-to-end tests", () => {
+  const e2e = "jest __tests__/e2e/ on /ha/2.6";
+
+  beforeEach(() => write("__tests__/e2e/e.test.ts", ""));
+
+  test("are named as not run, unless they are asked for or CI is; the engine is ended behind them", () => {
+    engine({});
+    const here = run([]);
+    expect(here.calls).not.toContain(e2e);
+    expect(here.output).toMatch(/^NOT RUN {2}the end-to-end tests with containers: `npm run test:e2e` runs them/m);
+    const asked = run(["e2e"]);
+    expect(asked).toMatchObject({ status: 0, calls: [e2e], last: "1 passed, 0 failed" });
+    expect(asked.output).toContain(`${e2e}\nengine ended`);
+    const ci = run([], { CI: "true" });
+    expect(ci.calls.at(-1)).toBe(e2e);
+    expect(ci.output).not.toContain("NOT RUN");
+  });
+
+  test("without an engine are named as not run, which under CI is a failure", () => {
+    engine({ missing: "no engine, alas" });
+    const here = run(["e2e"]);
+    expect(here).toMatchObject({ status: 0, calls: [], last: "0 passed, 0 failed" });
+    expect(here.output).toMatch(/^NOT RUN {2}tests: e2e: no engine, alas$/m);
+    const ci = run(["e2e"], { CI: "true" });
+    expect(ci).toMatchObject({ status: 1, calls: [], last: "0 passed, 1 failed" });
+    expect(ci.output).toMatch(/^FAILED {2}tests: e2e: no engine, alas$/m);
+  });
+
+  test("fail where the images cannot be built", () => {
+    engine({ problem: "exit code 1" });
+    const { status, calls, last, output } = run(["e2e"]);
+    expect({ status, calls, last }).toEqual({ status: 1, calls: [], last: "0 passed, 1 failed" });
+    expect(output).toContain("engine ended");
+  });
+});
+
 test("a folder without tests is a failure", () => {
   expect(run(["nothing"])).toMatchObject({ status: 1, calls: [], last: "0 passed, 1 failed" });
 });
+
+/** A stand-in for engine.mjs, with such an engine. */
+function engine(found: { readonly missing?: string; readonly problem?: string }): void {
+  const text = `export async function openEngine(run, started) {
+    ${found.missing === undefined ? 'started({ end: async () => console.log("engine ended") });' : ""}
+    return ${JSON.stringify(found)};
+  }`;
+  write("__tests__/support/engine.mjs", text);
+}
 
 /** Has docker/setup-versions.sh end like this, with the newest version missing unless that is 0. */
 function versions(exitCode: number): void {

@@ -75,6 +75,11 @@ export class Child {
     return this.lines;
   }
 
+  /** Tells of each line from now on. */
+  onLine(listener: (line: string) => void): void {
+    this.listeners.add(listener);
+  }
+
   /** The first line that matches, or undefined when the child ends without one. */
   async line(pattern: RegExp): Promise<RegExpExecArray | undefined> {
     for (const line of this.lines) {

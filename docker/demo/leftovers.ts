@@ -3,15 +3,17 @@ import { readdirSync, readFileSync } from "node:fs";
 import { basename } from "node:path";
 
 /**
- * Ends HAProxy processes of this demo that outlived their operator: one that crashed leaves HAProxy serving, as it
- * should, but a demo leaves nothing behind. They are known by their binary's name and by the demo's own directory on
- * their command line. Synchronous, so that it can be the last thing a process does.
+ * Ends processes of this demo that outlived who started them: an operator that crashed leaves HAProxy serving, and a
+ * `sluice register` that was killed its server, as they should, but a demo leaves nothing behind. They are known by
+ * their binaries' names and by the demo's own directory on their command line. Synchronous, so that it can be the last
+ * thing a process does.
  *
  * @returns how many were ended
  */
-export function endLeftHaproxies(binary: string, directory: string): number {
+export function endLeft(binaries: readonly string[], directory: string): number {
+  const names = binaries.map((binary) => basename(binary));
   const left = commandLines().filter(
-    ({ args }) => basename(args[0] ?? "") === basename(binary) && args.some((arg) => arg.includes(`${directory}/`)),
+    ({ args }) => names.includes(basename(args[0] ?? "")) && args.some((arg) => arg.includes(`${directory}/`)),
   );
   for (const { pid } of left) {
     try {

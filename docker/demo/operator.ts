@@ -15,6 +15,8 @@ export interface OperatorOptions {
   readonly consulAddress: string;
   readonly trafficPort: number;
   readonly statsPort: number;
+  /** The service that gets what no route matches. */
+  readonly defaultService?: string;
   readonly env: NodeJS.ProcessEnv;
 }
 
@@ -30,7 +32,10 @@ export function startOperator(options: OperatorOptions): Child {
   const settings: z.input<typeof settingsSchema> = {
     consul: { address: options.consulAddress },
     haproxy: { binary: options.haproxy, directory: state, onStop: "stop" },
-    http: { bind: `:${options.trafficPort}`, defaultService: "web" },
+    http: {
+      bind: `:${options.trafficPort}`,
+      ...(options.defaultService !== undefined && { defaultService: options.defaultService }),
+    },
     stats: { bind: `:${options.statsPort}`, path: statsPath, user: statsUser, password: statsPassword },
   };
   const file = join(options.directory, "sluice.yaml");

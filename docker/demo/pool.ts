@@ -1,11 +1,13 @@
-import { fileURLToPath } from "node:url";
 import type { Clock } from "../../src/support/clock.ts";
 import { Child } from "./child.ts";
+import { anyPort } from "./ports.ts";
+import type { InstancePlace, InstanceProgram, World } from "./worlds.ts";
 
-export interface PoolOptions {
+export interface PoolOptions extends Pick<InstancePlace, "root" | "directory" | "consulAddress" | "statsUrl"> {
+  readonly world: World;
   readonly clock: Clock;
-  /** `http://127.0.0.1:8500` */
-  readonly consulAddress: string;
+  /** Ports that are given away; those of the instances are added. */
+  readonly taken: Set<number>;
   readonly env: NodeJS.ProcessEnv;
   /** Where lines for the person at the keyboard go. */
   readonly say: (line: string) => void;
@@ -14,6 +16,7 @@ export interface PoolOptions {
 interface Member {
   readonly name: string;
   readonly child: Child;
+  readonly program: InstanceProgram;
   port: string;
   state: "starting" | "serving" | "leaving" | "stopped";
 }
@@ -25,12 +28,11 @@ export interface ListedMember {
   readonly state: string;
 }
 
-const program = fileURLToPath(new URL("./instance.mjs", import.meta.url));
-
 /** The instances of the sample application. */
 export class Pool {
   private readonly options: PoolOptions;
   private readonly members = new Map<string, Member>();
+  private over = false;
 
   constructor(options: PoolOptions) {
     this.options = options;
@@ -56,34 +58,48 @@ export class Pool {
   async scaleTo(count: number): Promise<{ readonly joined: readonly string[]; readonly left: readonly string[] }> {
     const serving = this.serving;
     const leaving = serving.slice(count).reverse();
-    const joining = Array.from({ length: Math.max(0, count - serving.length) }, () => this.start());
+    const joining: Member[] = [];
+    while (serving.length + joining.length < count) {
+      const port = await anyPort(this.options.taken);
+      if (this.over) break;
+      joining.push(this.start(port));
+    }
     const joined = await Promise.all(joining.map((member) => this.registered(member)));
     await Promise.all(leaving.map((name) => this.deregistered(name)));
     return { joined: joined.filter((name) => name !== undefined), left: leaving };
   }
 
-  /** Ends them all at once; nobody deregisters. */
+  /** Ends them all, without a drain. */
   async stop(): Promise<void> {
+    const { clock, world } = this.options;
+    this.over = true;
     const all = [...this.members.values()];
-    for (const member of all) member.state = "stopped";
-    await Promise.all(all.map(({ child }) => child.stop("SIGINT", 1000, this.options.clock)));
+    for (const member of all) {
+      member.state = "stopped";
+      member.child.signal("SIGINT");
+    }
+    // `sluice register` drains when it is told for the first time, and no longer when it is told again.
+    await clock.sleep(200);
+    await Promise.all(all.map(({ child }) => child.stop("SIGINT", world.endMs, clock)));
   }
 
   kill(): void {
     for (const { child } of this.members.values()) child.kill();
   }
 
-  private start(): Member {
+  private start(port: number): Member {
+    const { world, root, directory, consulAddress, statsUrl, env } = this.options;
     let number = 1;
-    while (this.members.has(`web-${number}`)) number += 1;
-    const name = `web-${number}`;
+    while (this.members.has(`${world.service}-${number}`)) number += 1;
+    const name = `${world.service}-${number}`;
+    const program = world.instance({ number, name, port, root, directory, consulAddress, statsUrl });
     const child = new Child(name, {
-      command: process.execPath,
-      args: [program, name],
-      cwd: process.cwd(),
-      env: { ...this.options.env, CONSUL_HTTP_ADDR: this.options.consulAddress },
+      command: program.command,
+      args: program.args,
+      cwd: root,
+      env: { ...env, ...program.env },
     });
-    const member: Member = { name, child, port: "?", state: "starting" };
+    const member: Member = { name, child, program, port: String(port), state: "starting" };
     this.members.set(name, member);
     void child.ended.then((how) => {
       this.members.delete(name);
@@ -97,9 +113,9 @@ export class Pool {
   }
 
   private async registered(member: Member): Promise<string | undefined> {
-    const match = await member.child.line(/^ready (\d+)$/);
+    const match = await member.child.line(member.program.ready);
     if (match === undefined || member.state !== "starting") return undefined;
-    member.port = match[1] ?? "?";
+    member.port = match[1] ?? member.port;
     member.state = "serving";
     return member.name;
   }
@@ -109,10 +125,11 @@ export class Pool {
     if (member === undefined) return;
     member.state = "leaving";
     member.child.signal("SIGTERM");
-    await member.child.line(/^leaving$/);
+    if (member.program.left === undefined) await member.child.ended;
+    else await member.child.line(member.program.left);
   }
 }
 
 function numberOf(name: string): number {
-  return Number(name.slice(name.indexOf("-") + 1));
+  return Number(name.slice(name.lastIndexOf("-") + 1));
 }

@@ -2,13 +2,16 @@ import { join } from "node:path";
 import { createInterface } from "node:readline";
 import type { Clock } from "../../src/support/clock.ts";
 import type { Child } from "./child.ts";
+import { openConnection } from "./connection.ts";
 import { consulAnswers, startConsul } from "./consul.ts";
-import { endLeftHaproxies } from "./leftovers.ts";
-import { startOperator, statsPassword, statsPath, statsUser } from "./operator.ts";
+import { endLeft } from "./leftovers.ts";
+import { startOperator, statsPath } from "./operator.ts";
 import { commandHelp, type DemoOptions, parseCommand } from "./options.ts";
+import { overview, type Places } from "./overview.ts";
 import { Pool } from "./pool.ts";
 import { anyPort, findPort } from "./ports.ts";
-import { awaitAnswers } from "./traffic.ts";
+import { quotesLoad } from "./quotes-load.ts";
+import { requests, type Traffic } from "./traffic.ts";
 
 export interface StageOptions extends DemoOptions {
   readonly root: string;
@@ -22,14 +25,6 @@ export interface StageOptions extends DemoOptions {
   readonly say: (line: string) => void;
 }
 
-interface Places {
-  readonly traffic: number;
-  readonly stats: number;
-  readonly consul: number;
-  readonly consulServer: number;
-  readonly consulSerf: number;
-}
-
 /** How long Consul, then the whole, may take to come up. A first start on a busy machine is slow. */
 const startLimitMs = 60_000;
 /** How long instances that joined may take until they answer through HAProxy before the demo says that they do not. */
@@ -41,6 +36,7 @@ export class Stage {
   private consul: Child | undefined;
   private operator: Child | undefined;
   private pool: Pool | undefined;
+  private traffic: Traffic | undefined;
   private flowing = false;
   private stopping = false;
 
@@ -57,17 +53,18 @@ export class Stage {
     const places = await this.findPlaces();
     const consulAddress = `http://127.0.0.1:${places.consul}`;
     const pool = await this.start(places, consulAddress, signal);
-    const url = `http://127.0.0.1:${places.traffic}/`;
-    await this.untilTrafficFlows(url, pool, signal);
+    const traffic = this.openTraffic(places.traffic);
+    await this.untilTrafficFlows(traffic, pool, signal);
     this.flowing = true;
-    say(this.overview(places, clock.now() - begin, pool.serving.length));
-    await this.obey(input, { pool, url, places, consulAddress, signal });
+    say(overview({ ...this.options, places, tookMs: clock.now() - begin, instances: pool.serving.length }));
+    await this.obey(input, { pool, traffic, places, consulAddress, signal });
   }
 
   /** Stops all parts, the operator first: it ends HAProxy. Resolves when no process is left. */
   async stop(): Promise<void> {
     this.stopping = true;
     const { clock } = this.options;
+    this.traffic?.kill?.();
     await this.operator?.stop("SIGTERM", 10_000, clock);
     await this.pool?.stop();
     await this.consul?.stop("SIGINT", 3_000, clock);
@@ -77,10 +74,11 @@ export class Stage {
   /** Ends what is left at once, without waiting. */
   kill(): void {
     this.stopping = true;
+    this.traffic?.kill?.();
     this.operator?.kill();
     this.pool?.kill();
     this.consul?.kill();
-    endLeftHaproxies(this.options.haproxy, this.options.directory);
+    endLeft([this.options.haproxy, process.execPath, "python3"], this.options.directory);
   }
 
   private async findPlaces(): Promise<Places> {
@@ -91,6 +89,7 @@ export class Stage {
       return port;
     };
     return {
+      taken,
       traffic: await find("traffic", this.options.trafficPort),
       stats: await find("the stats page", this.options.statsPort),
       consul: await find("Consul", this.options.consulPort),
@@ -115,7 +114,10 @@ export class Stage {
     this.consul = consul;
     void consul.ended.then((how) => this.lost(consul, how, "What runs goes on; nothing changes any more. Start anew."));
     // The instances start meanwhile and try until Consul is there, as an application would.
-    const pool = new Pool({ clock, consulAddress, env, say });
+    const { root, directory, world } = options;
+    const statsUrl = `http://127.0.0.1:${places.stats}${statsPath}`;
+    const { taken } = places;
+    const pool = new Pool({ world, root, directory, consulAddress, statsUrl, taken, clock, env, say });
     this.pool = pool;
     const scaled = pool.scaleTo(options.instances);
     if (!(await consulAnswers(consulAddress, consul, { clock, timeoutMs: startLimitMs, signal }))) {
@@ -126,8 +128,18 @@ export class Stage {
     return pool;
   }
 
+  private openTraffic(port: number): Traffic {
+    const { world, root, directory, env } = this.options;
+    const address = `127.0.0.1:${port}`;
+    this.traffic =
+      world.asked === "connection"
+        ? openConnection({ address, root, env, log: join(directory, "client.log") })
+        : requests(`http://${address}${world.asked.path}`, world.asked.name);
+    return this.traffic;
+  }
+
   private startOperator(places: Places, consulAddress: string): void {
-    const { root, directory, haproxy, env } = this.options;
+    const { root, directory, haproxy, env, world } = this.options;
     const operator = startOperator({
       root,
       directory,
@@ -136,6 +148,7 @@ export class Stage {
       consulAddress,
       trafficPort: places.traffic,
       statsPort: places.stats,
+      ...(world.isDefault && { defaultService: world.service }),
       env,
     });
     this.operator = operator;
@@ -150,59 +163,42 @@ export class Stage {
     this.options.say(`${child.name} ended unasked (${how}). ${this.flowing ? consequence : ""}${quoted(child)}`);
   }
 
-  private async untilTrafficFlows(url: string, pool: Pool, signal: AbortSignal): Promise<void> {
+  private async untilTrafficFlows(traffic: Traffic, pool: Pool, signal: AbortSignal): Promise<void> {
     const { clock } = this.options;
     const deadline = clock.now() + startLimitMs;
     while (clock.now() < deadline) {
-      const silent = await awaitAnswers(url, pool.serving, { clock, timeoutMs: 500, signal });
+      const silent = await traffic.awaitAnswers(pool.serving, { clock, timeoutMs: 500, signal });
       if (silent.length === 0) return;
       if (this.operator?.running === false) throw new Error("the operator ended before traffic flowed");
     }
-    throw new Error(`no traffic flows at ${url}.${this.operator === undefined ? "" : quoted(this.operator)}`);
-  }
-
-  private overview(places: Places, tookMs: number, instances: number): string {
-    const { directory } = this.options;
-    const http = (port: number) => `http://localhost${port === 80 ? "" : `:${port}`}`;
-    return `
-Traffic flows: ${instances} of ${instances} instances of "web" answer, ${(tookMs / 1000).toFixed(1)} s after the start.
-
-  Traffic     ${http(places.traffic)}/
-  Stats page  ${http(places.stats)}${statsPath}   user ${statsUser}, password ${statsPassword}
-  Consul UI   ${http(places.consul)}/ui
-  haproxy.cfg ${join(directory, "state", "haproxy.cfg")}
-  Logs        ${join(directory, "operator.log")}
-
-Type:
-${commandHelp}
-`;
+    throw new Error(`no traffic flows.${this.operator === undefined ? "" : quoted(this.operator)}`);
   }
 
   private async obey(
     input: NodeJS.ReadStream,
     at: {
       readonly pool: Pool;
-      readonly url: string;
+      readonly traffic: Traffic;
       readonly places: Places;
       readonly consulAddress: string;
       readonly signal: AbortSignal;
     },
   ): Promise<void> {
-    const { say } = this.options;
+    const { say, world } = this.options;
     const lines = createInterface({ input, terminal: false });
     const close = () => lines.close();
     at.signal.addEventListener("abort", close, { once: true });
     try {
       for await (const line of lines) {
         at.signal.throwIfAborted();
-        const command = parseCommand(line);
+        const command = parseCommand(line, world);
         switch (command.kind) {
           case "nothing":
             break;
           case "quit":
             return;
           case "help":
-            say(commandHelp);
+            say(commandHelp(world));
             break;
           case "mistake":
             say(command.message);
@@ -210,6 +206,10 @@ ${commandHelp}
           case "list":
             for (const { name, address, pid, state } of at.pool.list())
               say(`  ${name}  ${address}  pid ${pid}  ${state}`);
+            if (at.traffic.summary !== undefined) say(at.traffic.summary());
+            break;
+          case "load":
+            await this.load(command.requests, at);
             break;
           case "restart":
             if (this.operator?.running === true) say("The operator runs.");
@@ -231,19 +231,17 @@ ${commandHelp}
 
   private async scale(
     count: number,
-    { pool, url, signal }: { readonly pool: Pool; readonly url: string; readonly signal: AbortSignal },
+    { pool, traffic, signal }: { readonly pool: Pool; readonly traffic: Traffic; readonly signal: AbortSignal },
   ): Promise<void> {
-    const { clock, say } = this.options;
+    const { clock, say, world } = this.options;
     const { joined, left } = await unlessAborted(pool.scaleTo(count), signal);
     if (left.length > 0) {
-      const [leave, answer] = left.length === 1 ? ["leaves", "answers"] : ["leave", "answer"];
-      say(
-        `${left.join(", ")} ${leave}: deregistered from Consul, ${answer} for a few seconds more, then ${left.length === 1 ? "ends" : "end"}.`,
-      );
+      const [leave, end] = left.length === 1 ? ["leaves", "ends"] : ["leave", "end"];
+      say(`${left.join(", ")} ${leave}: ${world.leaving}; then ${left.length === 1 ? "it" : "they"} ${end}.`);
     }
     if (joined.length > 0) {
       const begin = clock.now();
-      const silent = await awaitAnswers(url, joined, { clock, timeoutMs: joinLimitMs, signal });
+      const silent = await traffic.awaitAnswers(joined, { clock, timeoutMs: joinLimitMs, signal });
       if (silent.length === 0) {
         say(
           `${joined.join(", ")} ${joined.length === 1 ? "answers" : "answer"} through HAProxy, ${Math.round(clock.now() - begin)} ms after registering.`,
@@ -253,7 +251,19 @@ ${commandHelp}
       }
     }
     if (joined.length === 0 && left.length === 0) say(`${count} instances run already.`);
-    else say(`${pool.serving.length} of web now: ${pool.serving.join(", ") || "none; HAProxy answers 503"}`);
+    else
+      say(`${pool.serving.length} of ${world.service} now: ${pool.serving.join(", ") || "none; HAProxy answers 503"}`);
+    if (traffic.summary !== undefined) say(traffic.summary());
+  }
+
+  private async load(
+    count: number,
+    { pool, places, signal }: { readonly pool: Pool; readonly places: Places; readonly signal: AbortSignal },
+  ): Promise<void> {
+    const { say, world } = this.options;
+    if (world.asked === "connection") return;
+    say(`${count} requests, 100 a second …`);
+    say(await unlessAborted(quotesLoad(places.traffic, world.asked.path, count, pool.serving.length), signal));
   }
 }
 

@@ -1,5 +1,4 @@
 import { EventEmitter } from "node:events";
-import { readFileSync } from "node:fs";
 import { type ClientRequest, Agent as HttpAgent, type IncomingMessage, type RequestOptions } from "node:http";
 import { Agent as HttpsAgent } from "node:https";
 import Consul from "consul";
@@ -9,6 +8,7 @@ import { SluiceError, systemErrorCode } from "../support/errors.ts";
 import type { Logger } from "../support/logger.ts";
 import { type Endpoint, parseEndpoint } from "./endpoint.ts";
 import { refusalOf } from "./refusal.ts";
+import { tlsOptions } from "./tls-options.ts";
 import { TokenSource } from "./token.ts";
 
 /** More than any service's answer (10,000 instances are about 10 MB) and far less than this process's memory. */
@@ -245,25 +245,6 @@ export class ConsulClient {
 export function pathSegment(name: string): string {
   const encoded = encodeURIComponent(name.toWellFormed());
   return name.split("/").some((part) => part === "." || part === "..") ? encoded.replaceAll(".", "%2E") : encoded;
-}
-
-/** What a connection over TLS is made with. Throws ERR_SETTINGS_UNREADABLE where a file cannot be read. */
-export function tlsOptions(tls: Settings["consul"]["tls"]) {
-  const { ca, cert, key, serverName } = tls;
-  return {
-    ...(ca === undefined ? {} : { ca: readPem("ca", ca) }),
-    ...(cert === undefined ? {} : { cert: readPem("cert", cert) }),
-    ...(key === undefined ? {} : { key: readPem("key", key) }),
-    ...(serverName === undefined ? {} : { servername: serverName }),
-  };
-}
-
-function readPem(what: string, file: string): Buffer {
-  try {
-    return readFileSync(file);
-  } catch (cause) {
-    throw new SluiceError("ERR_SETTINGS_UNREADABLE", `consul.tls.${what} ${file} cannot be read`, { cause });
-  }
 }
 
 function reasonOf(code: string): string {

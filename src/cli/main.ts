@@ -1,16 +1,29 @@
 import { Command, CommanderError } from "commander";
 import { type SluiceError, toSluiceError } from "../support/errors.ts";
-import { addMigrateCommand } from "./migrate.ts";
-import { addPlanCommand } from "./plan.ts";
-import { addReleaseCommand } from "./release.ts";
-import { addRenderCommand } from "./render.ts";
-import { addResyncCommand } from "./resync.ts";
-import { addRunCommand } from "./run.ts";
-import { addSettingsCommand } from "./settings.ts";
-import { addStatusCommand } from "./status.ts";
+import { fromRegistrator } from "./registrator-words.ts";
 import { type Outcome, processTerminal, type Terminal } from "./terminal.ts";
-import { addValidateCommand } from "./validate.ts";
-import { addWhyCommand } from "./why.ts";
+
+type AddCommand = (program: Command, terminal: Terminal, outcome: Outcome) => void;
+
+/**
+ * The commands by their word, in the order of the help. Each is loaded when it is asked for: `sluice register` stands
+ * beside every app, and is not to hold what the operator needs.
+ */
+const commands: Readonly<Record<string, () => Promise<AddCommand>>> = {
+  run: async () => (await import("./run.ts")).addRunCommand,
+  bootstrap: async () => (await import("./bootstrap.ts")).addBootstrapCommand,
+  render: async () => (await import("./render.ts")).addRenderCommand,
+  validate: async () => (await import("./validate.ts")).addValidateCommand,
+  plan: async () => (await import("./plan.ts")).addPlanCommand,
+  status: async () => (await import("./status.ts")).addStatusCommand,
+  resync: async () => (await import("./resync.ts")).addResyncCommand,
+  release: async () => (await import("./release.ts")).addReleaseCommand,
+  register: async () => (await import("./register.ts")).addRegisterCommand,
+  registrar: async () => (await import("./registrar.ts")).addRegistrarCommand,
+  why: async () => (await import("./why.ts")).addWhyCommand,
+  settings: async () => (await import("./settings.ts")).addSettingsCommand,
+  migrate: async () => (await import("./migrate.ts")).addMigrateCommand,
+};
 
 /**
  * Runs one command line.
@@ -25,22 +38,13 @@ export async function main(argv: readonly string[], terminal: Terminal = process
     .exitOverride()
     .configureOutput({ writeOut: terminal.out, writeErr: terminal.err })
     .showHelpAfterError("(add --help for the words this command takes)");
-  for (const add of [
-    addRunCommand,
-    addRenderCommand,
-    addValidateCommand,
-    addPlanCommand,
-    addStatusCommand,
-    addResyncCommand,
-    addReleaseCommand,
-    addWhyCommand,
-    addSettingsCommand,
-    addMigrateCommand,
-  ]) {
-    add(program, terminal, outcome);
-  }
+  // The command that is asked for; for a help of all, or a word that is none of them, all.
+  const [word = ""] = argv;
+  const asked = Object.hasOwn(commands, word) ? [commands[word]] : Object.values(commands);
+  for (const load of asked) (await load?.())?.(program, terminal, outcome);
   try {
-    await program.parseAsync([...argv], { from: "user" });
+    const words = argv[0] === "registrar" ? ["registrar", ...fromRegistrator(argv.slice(1))] : [...argv];
+    await program.parseAsync(words, { from: "user" });
     return outcome.exitCode;
   } catch (thrown) {
     if (thrown instanceof CommanderError) return thrown.exitCode === 0 ? 0 : 2;

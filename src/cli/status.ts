@@ -39,7 +39,8 @@ function described({ ready, reasons, reconciler, catalog, ...rest }: OperatorSta
     `HAProxy ${haproxy.version ?? "?"} ${haproxy.up ? `runs, worker ${haproxy.worker}` : "is not running"}; generation ${reconciler.generation}, ${lag}\n`,
     `catalog: ${catalog.watches} of ${catalog.budget} watches, ${stale.length} stale\n`,
     ...haproxy.oldWorkers.map(
-      ({ pid, since, connections }) => `old worker ${pid}: finishes ${connections} connections since ${since}\n`,
+      ({ pid, since, connections = "its last" }) =>
+        `old worker ${pid}: finishes ${connections} connections since ${since}\n`,
     ),
     catalog.outage === undefined ? "" : `${catalog.outage.reason}\n`,
     catalog.overrides.reason === undefined ? "" : `overrides: ${catalog.overrides.reason}\n`,

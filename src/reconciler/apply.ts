@@ -22,6 +22,13 @@ import type { EventLog } from "./events.ts";
 import type { RuntimePort } from "./ports.ts";
 import type { Running, RunningState } from "./running.ts";
 
+export interface ApplyParts {
+  readonly runtime: RuntimePort;
+  readonly state: RunningState;
+  readonly clock: Clock;
+  readonly events: EventLog;
+}
+
 /**
  * Runs the plan's operations on the process and takes note of what HAProxy said of each. Called under the mutex.
  * An operation that fails makes the memory unbelieved: the next pass reads back.
@@ -30,12 +37,23 @@ import type { Running, RunningState } from "./running.ts";
  * @returns whether all went well
  */
 export async function applyPlan(
-  parts: {
-    readonly runtime: RuntimePort;
-    readonly state: RunningState;
-    readonly clock: Clock;
-    readonly events: EventLog;
-  },
+  parts: ApplyParts,
+  plan: Plan,
+  wanted: Desired,
+  observed: ObservedBackends | undefined,
+  signal: AbortSignal,
+): Promise<boolean> {
+  const { state } = parts;
+  state.changing = plan.operations.length > 0;
+  try {
+    return await applied(parts, plan, wanted, observed, signal);
+  } finally {
+    state.changing = false;
+  }
+}
+
+async function applied(
+  parts: ApplyParts,
   plan: Plan,
   wanted: Desired,
   observed: ObservedBackends | undefined,

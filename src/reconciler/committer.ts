@@ -3,6 +3,7 @@ import { type BackoffPolicy, backoffMs } from "../support/backoff.ts";
 import { SluiceError, toSluiceError } from "../support/errors.ts";
 import { isShortage } from "../support/shortage.ts";
 import { Wake } from "../support/wake.ts";
+import { Awaited } from "./awaited.ts";
 import type { BusyBind } from "./closed-ports.ts";
 import type { Wish } from "./desire.ts";
 import { writeEndpoints } from "./endpoints.ts";
@@ -38,6 +39,8 @@ export interface CommitterParts extends LaneParts {
 /** A change of endpoints is written when it has been quiet for this long, or at the latest after `latestMs`. */
 const quietMs = 100;
 const latestMs = 400;
+/** Between two looks for a HAProxy that somebody else has to start. */
+const awaitedMs = 20;
 const failures: BackoffPolicy = { baseMs: 100, maxMs: 5_000 };
 
 /**
@@ -61,9 +64,12 @@ export class Committer {
   lastLagMs: number | undefined;
   /** Whether the live file could not be started; a new structure may help. */
   startFailed = false;
+  /** Whether somebody else has to start HAProxy. */
+  readonly awaited: Awaited;
 
   constructor(parts: CommitterParts) {
     this.parts = parts;
+    this.awaited = new Awaited({ ...parts, onWait: () => parts.onSurprise("process-awaited") });
     this.fileRetry = new GrowingRetry(parts.clock, () => {
       parts.state.askFileAgain();
       this.touch();
@@ -111,6 +117,13 @@ export class Committer {
       } catch (thrown) {
         if (signal.aborted) return;
         const error = toSluiceError(thrown);
+        if (error.code === "ERR_HAPROXY_AWAITED") {
+          this.awaited.missed(error);
+          // The try itself has waited.
+          await this.parts.clock.sleep(awaitedMs, signal).catch(() => undefined);
+          this.wake.ring();
+          continue;
+        }
         const waitMs = backoffMs(failures, this.attempts);
         this.attempts += 1;
         this.parts.events.emit("reconcile-failed", "error", `${error.message}; trying again`, { code: error.code });
@@ -147,7 +160,8 @@ export class Committer {
   private async step(signal: AbortSignal): Promise<void> {
     const { state } = this.parts;
     const resumable = !state.up && state.current !== undefined;
-    if (resumable && !(this.startFailed && this.request !== undefined)) await this.resume(signal);
+    const another = this.request !== undefined && (this.startFailed || this.awaited.now);
+    if (resumable && !another) await this.resume(signal);
     else if (this.request !== undefined && this.reloadDueInMs() === 0) await this.loadStructure(this.request, signal);
     else if (this.firstChangeAt !== undefined && this.writeDueInMs() === 0)
       await this.writeBehind(this.firstChangeAt, signal);
@@ -157,10 +171,11 @@ export class Committer {
     try {
       await resumeProcess(this.parts, signal);
     } catch (thrown) {
-      this.startFailed = !isShortage(thrown);
+      this.startFailed = !isShortage(thrown) && toSluiceError(thrown).code !== "ERR_HAPROXY_AWAITED";
       throw thrown;
     }
     this.startFailed = false;
+    this.awaited.found();
     // Asked for while nothing ran: the pass that follows finds out whether it still needs a reload.
     this.request = undefined;
     this.parts.onResumed();
@@ -185,6 +200,7 @@ export class Committer {
     if (outcome.kind === "loaded" || outcome.stage === "reload") this.lastReloadAt = clock.now();
     if (outcome.kind === "loaded") {
       this.startFailed = false;
+      this.awaited.found();
       if (request.kind === "wish") this.fileRetry.reset();
     } else {
       this.putBack(behind);
@@ -196,7 +212,8 @@ export class Committer {
       }
     }
     this.parts.onStructure(request, outcome);
-    if (outcome.kind === "refused" && !state.up && state.current !== undefined) {
+    if (outcome.kind === "refused" && this.awaited.now) this.wake.ring();
+    else if (outcome.kind === "refused" && !state.up && state.current !== undefined) {
       const message = "HAProxy is not running: neither its file nor the new structure could be started";
       throw new SluiceError("ERR_HAPROXY_START", message, { retryable: true });
     }

@@ -25,7 +25,7 @@ export async function writeEndpoints(
   const running = state.current;
   const capabilities = runtime.capabilities();
   if (running === undefined || capabilities === undefined || !state.up || !state.believed) return "unbelieved";
-  const seen = state.changes;
+  const seen = state.changing ? undefined : state.changes;
   const touched = [...state.touched].sort();
   state.touched.clear();
   const observation = await runtime.observe(touched, signal);

@@ -22,6 +22,8 @@ export type EventType =
   | "reloaded"
   | "reload-refused"
   | "binary-changed"
+  | "version-differs"
+  | "process-awaited"
   | "process-up"
   | "process-down"
   | "worker-ended"

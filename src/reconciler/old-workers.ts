@@ -18,7 +18,8 @@ interface Known {
   readonly since: number;
   /** After which its connections are cut; Infinity for never. */
   readonly boundMs: number;
-  readonly connections: number;
+  /** Undefined where that cannot be known. */
+  readonly connections: number | undefined;
 }
 
 /**
@@ -44,7 +45,7 @@ export class OldWorkers {
   }
 
   /** Those that were there at the last look, by pid. */
-  list(): readonly { readonly pid: number; readonly since: number; readonly connections: number }[] {
+  list(): readonly Pick<Known, "pid" | "since" | "connections">[] {
     return [...this.known.values()].sort((a, b) => a.pid - b.pid);
   }
 
@@ -108,8 +109,8 @@ export class OldWorkers {
 
   private announce({ pid, connections, boundMs }: Known, lastedMs: number): void {
     const data = { worker: pid, connections, lastedMs: Math.round(lastedMs) };
-    if (connections > 0 && lastedMs + slackMs >= boundMs) {
-      const message = `${connections} connections were cut at reload.hardStopAfter: worker ${pid}, which a reload replaced, has ended`;
+    if (connections !== 0 && lastedMs + slackMs >= boundMs) {
+      const message = `${connections ?? "the last"} connections were cut at reload.hardStopAfter: worker ${pid}, which a reload replaced, has ended`;
       this.parts.events.emit("worker-ended", "warn", message, data);
     } else this.parts.events.emit("worker-ended", "debug", `worker ${pid}, which a reload replaced, has ended`, data);
   }

@@ -96,20 +96,27 @@ export interface ConfigProblem {
 
 /** The HAProxy process: its life, its validation, its reload. */
 export interface ProcessPort {
+  /** True where it is not ours to start and to end: `adoptOrStart` only waits, a while. Default: false. */
+  readonly startedByOthers?: boolean;
   /** `haproxy -c` on the candidate file. */
   validate(candidatePath: string, signal?: AbortSignal): Promise<Verdict>;
   /** What `-c` cannot see: new binds free, chroot and socket directories there. `runningText` undefined: nothing of ours runs. */
   preflight(candidateText: string, runningText: string | undefined, signal?: AbortSignal): Promise<Verdict>;
   /** Reloads and resolves when a new worker answers on a new connection. Throws ERR_HAPROXY_RELOAD when the old one goes on. */
   reload(signal?: AbortSignal): Promise<WorkerInfo>;
-  /** Adopts a master that runs on our sockets, or starts one on the live file. Resolves when its worker answers. */
+  /**
+   * Adopts the HAProxy that runs on our sockets, or starts one on the live file. Resolves when its worker answers. Throws
+   * ERR_HAPROXY_AWAITED where somebody else has yet to start it.
+   */
   adoptOrStart(signal?: AbortSignal): Promise<{ readonly adopted: boolean; readonly worker: WorkerInfo }>;
   /**
-   * The workers that reloads replaced and that still finish their connections. Throws SluiceError when the master does
-   * not tell.
+   * The workers that reloads replaced and that still finish their connections; `connections` undefined where how many
+   * cannot be known. Throws SluiceError when the master does not tell.
    */
-  oldWorkers(signal?: AbortSignal): Promise<readonly { readonly pid: number; readonly connections: number }[]>;
-  /** Whether a master answers on our socket right now. */
+  oldWorkers(
+    signal?: AbortSignal,
+  ): Promise<readonly { readonly pid: number; readonly connections: number | undefined }[]>;
+  /** Whether HAProxy answers on our socket right now: its master, or the process itself where it has none. */
   running(): Promise<boolean>;
   /** Called when the process was seen to have ended. Returns the function that unsubscribes. */
   onExit(listener: (detail: string) => void): () => void;

@@ -87,6 +87,7 @@ export class Reconciler {
         structures: () => this.structures,
         template: this.template,
         startFailed: () => this.committer.startFailed,
+        awaited: () => this.committer.awaited,
         onAccepted: (accepted) => this.save?.(accepted),
       },
       beginning.accepted,
@@ -341,7 +342,8 @@ export class Reconciler {
     this.state.up = false;
     this.state.doubt();
     this.structures.forget();
-    this.parts.events.emit("process-down", "error", `HAProxy is gone (${detail}); starting it again`, { detail });
+    const next = this.parts.process.startedByOthers === true ? "waiting for whoever starts it" : "starting it again";
+    this.parts.events.emit("process-down", "error", `HAProxy is gone (${detail}); ${next}`, { detail });
     this.committer.processGone();
   }
 

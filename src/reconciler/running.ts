@@ -31,6 +31,8 @@ export class RunningState {
   workerPid: number | undefined;
   /** Grows with every change made to the process, to tell whether a read-back is still about the newest state. */
   changes = 0;
+  /** Whether HAProxy was told of a change and has not answered yet: it may run it already, and `current` does not say it. */
+  changing = false;
   /** Grows with each file that is put in place. */
   generation = 0;
   /** The last file that HAProxy refused although it runs the same; undefined when the file is as it should be. */

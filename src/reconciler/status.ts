@@ -14,7 +14,12 @@ export interface ReconcilerStatus {
     /** Whether what runs has been read back since it last may have changed unseen. */
     readonly believed: boolean;
     /** Workers that reloads replaced and that still finish their connections; what is left at `reload.hardStopAfter` is cut. */
-    readonly oldWorkers: readonly { readonly pid: number; readonly since: string; readonly connections: number }[];
+    readonly oldWorkers: readonly {
+      readonly pid: number;
+      readonly since: string;
+      /** Absent where that cannot be known. */
+      readonly connections?: number;
+    }[];
   };
   readonly generation: number;
   readonly structure: string | undefined;
@@ -107,7 +112,11 @@ export function reconcilerStatus(source: StatusSource, capabilities: Capabilitie
       version: capabilities?.versionText,
       worker: state.workerPid,
       believed: state.believed,
-      oldWorkers: oldWorkers.list().map(({ pid, since, connections }) => ({ pid, since: iso(since), connections })),
+      oldWorkers: oldWorkers.list().map(({ pid, since, connections }) => ({
+        pid,
+        since: iso(since),
+        ...(connections !== undefined && { connections }),
+      })),
     },
     generation: state.generation,
     structure: state.current?.structure,

@@ -115,6 +115,13 @@ export async function changeStructure(
     worker = stage === "reload" ? await process.reload(signal) : (await process.adoptOrStart(signal)).worker;
   } catch (thrown) {
     if (signal.aborted) throw thrown;
+    if (toSluiceError(thrown).code === "ERR_HAPROXY_AWAITED") {
+      // Whoever starts HAProxy starts it on this file.
+      state.current = { config, maps: newMaps, structure };
+      state.generation += 1;
+      await store.saveState({ generation: state.generation, leaving: [...state.leaving.values()] });
+      throw thrown;
+    }
     if (oldText !== undefined) {
       await store.writeConfig(oldText);
       await writeMaps(store, newMaps, inOrderOf(newMaps, oldMaps));

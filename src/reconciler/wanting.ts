@@ -4,6 +4,7 @@ import { planChanges } from "../haproxy/plan/plan.ts";
 import type { Desired, ReloadReason } from "../haproxy/plan/types.ts";
 import { toSluiceError } from "../support/errors.ts";
 import { announceExclusions } from "./announce.ts";
+import type { Awaited } from "./awaited.ts";
 import type { ReconcilerParts } from "./beginning.ts";
 import type { Inputs, Wish } from "./desire.ts";
 import type { Guard } from "./guard.ts";
@@ -24,6 +25,7 @@ export interface WantingParts extends Pick<ReconcilerParts, "catalog" | "runtime
   readonly template: KeptTemplate;
   /** Whether HAProxy could not be started on the file there is. */
   readonly startFailed: () => boolean;
+  readonly awaited: () => Pick<Awaited, "now" | "long">;
   /** Called with what the guard accepts, to be kept. */
   readonly onAccepted: (accepted: Accepted) => void;
 }
@@ -85,9 +87,14 @@ export class Wanting {
     template.keep(trial.inForce.template);
   }
 
-  /** Whether there is no file that HAProxy could be started on. */
+  /**
+   * Whether there is no file that HAProxy could be started on. Where somebody else starts it, that is not known: one that
+   * was never met and is long in coming may not be able to start on the file, which a person has mended in the settings
+   * and started us again. One that was met did run on it.
+   */
   mustStartAnew(): boolean {
-    return this.parts.state.current === undefined || this.parts.startFailed();
+    const { state, startFailed, awaited } = this.parts;
+    return state.current === undefined || startFailed() || (awaited().long && !state.met);
   }
 
   /**
@@ -95,10 +102,10 @@ export class Wanting {
    * than the file, and serves only where there is no file, or one that cannot be started.
    */
   private desiredOfAll(answered: boolean): Desired | undefined {
-    const { trial, state, isolation, wishes, events, onRegisters, startFailed } = this.parts;
+    const { trial, state, isolation, wishes, events, onRegisters } = this.parts;
     const { accepted } = this;
     if (accepted === undefined) return state.current;
-    if (!answered && state.current !== undefined && !startFailed()) return state.current;
+    if (!answered && !this.mustStartAnew()) return state.current;
     if (trial.candidate !== undefined) this.tryCandidate(accepted, trial.candidate);
     const before = this.wish?.loadBalancer.excluded ?? [];
     const services = isolation().quarantine.apply(accepted.services);
@@ -111,13 +118,13 @@ export class Wanting {
 
   /** Asks for what the newer inputs want; where that needs no reload, they are in force from here on. */
   private tryCandidate(accepted: Accepted, candidate: Inputs): void {
-    const { state, trial, isolation, wishes, structures, runtime } = this.parts;
+    const { state, trial, isolation, wishes, structures, runtime, awaited } = this.parts;
     try {
       const services = isolation().quarantine.apply(accepted.services);
       const wish = wishes.of(services, candidate);
       const capabilities = runtime.capabilities();
       if (!state.up || state.current === undefined || capabilities === undefined) {
-        if (this.mustStartAnew()) structures().wantOnTrial(wish, notRunningReason);
+        if (this.mustStartAnew() || awaited().now) structures().wantOnTrial(wish, notRunningReason);
         return;
       }
       const { current, leaving, leavingBackends } = state;

@@ -11,7 +11,7 @@ export type ServiceCheck = CheckedBy & {
   /** Shown in Consul's UI. */
   readonly name: string;
   /** What it is until the first result. Default: critical, as Consul has it. */
-  readonly status?: "passing" | "warning" | "critical";
+  readonly status?: CheckStatus;
   /** A service that is critical for so long is forgotten; Consul looks every 30 s and takes a minute at least. */
   readonly deregisterAfterMs?: number;
 };
@@ -25,6 +25,8 @@ type CheckedBy =
       /** Default: GET. */
       readonly method?: string;
       readonly header?: Readonly<Record<string, readonly string[]>>;
+      /** https: whoever signed the certificate. */
+      readonly tlsSkipVerify?: boolean;
       readonly intervalMs: number;
       readonly timeoutMs: number;
     }
@@ -56,16 +58,32 @@ export interface Registered {
   readonly meta: Readonly<Record<string, string>>;
 }
 
+export type CheckStatus = "passing" | "warning" | "critical";
+
+/** A check that an agent keeps of one of its services. */
+export interface RegisteredCheck {
+  readonly id: string;
+  readonly serviceId: string;
+  /** What Consul says, {@link CheckStatus} or a word of a later version. */
+  readonly status: string;
+  /** Of maintenance: the reason that was given. */
+  readonly notes: string;
+}
+
 /** The part of a Consul agent that keeps the services of its node. */
 export interface ServiceAgent {
   /** @throws {SluiceError} ERR_CONSUL_UNREACHABLE, ERR_CONSUL_STATUS, ERR_CONSUL_ANSWER_INVALID; as the others */
   services(signal: AbortSignal): Promise<readonly Registered[]>;
+  /** The checks of all services, maintenance among them (`_service_maintenance:<id>`). */
+  checks(signal: AbortSignal): Promise<readonly RegisteredCheck[]>;
   register(registration: Registration, signal: AbortSignal): Promise<void>;
   deregister(id: string, signal: AbortSignal): Promise<void>;
   /** Puts a service in maintenance, which takes it out of the load without forgetting it, or ends that. */
   maintain(id: string, on: boolean, reason: string, signal: AbortSignal): Promise<void>;
   /** Says that the TTL check of a service (`service:<id>`) passes. */
   passTtl(id: string, output: string, signal: AbortSignal): Promise<void>;
+  /** Says what the TTL check of a service (`service:<id>`) is. */
+  updateTtl(id: string, status: CheckStatus, output: string, signal: AbortSignal): Promise<void>;
 }
 
 export interface AgentClientOptions {
@@ -96,6 +114,17 @@ const answer = z.record(
   }),
 );
 
+/** `GET /v1/agent/checks`: by id. */
+const checksAnswer = z.record(
+  z.string(),
+  z.object({
+    CheckID: z.string(),
+    ServiceID: z.string().default(""),
+    Status: z.string(),
+    Notes: z.string().default(""),
+  }),
+);
+
 /** Registers services with a Consul agent through its HTTP API. */
 export class AgentClient implements ServiceAgent {
   private readonly options: AgentClientOptions;
@@ -105,12 +134,8 @@ export class AgentClient implements ServiceAgent {
   }
 
   async services(signal: AbortSignal): Promise<readonly Registered[]> {
-    const parsed = answer.safeParse(await this.ask("GET", "/agent/services", signal));
-    if (!parsed.success) {
-      const message = "Consul's answer to /agent/services does not have the shape of its documentation";
-      throw new SluiceError("ERR_CONSUL_ANSWER_INVALID", message, { retryable: true, cause: parsed.error });
-    }
-    return Object.values(parsed.data).map(({ ID, Service, Address, Port, Tags, Meta }) => ({
+    const found = await this.read("/agent/services", answer, signal);
+    return Object.values(found).map(({ ID, Service, Address, Port, Tags, Meta }) => ({
       id: ID,
       name: Service,
       address: Address,
@@ -118,6 +143,18 @@ export class AgentClient implements ServiceAgent {
       tags: Tags,
       meta: Meta,
     }));
+  }
+
+  async checks(signal: AbortSignal): Promise<readonly RegisteredCheck[]> {
+    const found = await this.read("/agent/checks", checksAnswer, signal);
+    return Object.values(found)
+      .filter(({ ServiceID }) => ServiceID !== "")
+      .map(({ CheckID, ServiceID, Status, Notes }) => ({
+        id: CheckID,
+        serviceId: ServiceID,
+        status: Status,
+        notes: Notes,
+      }));
   }
 
   async register(registration: Registration, signal: AbortSignal): Promise<void> {
@@ -143,9 +180,20 @@ export class AgentClient implements ServiceAgent {
     await this.ask("PUT", `/agent/service/maintenance/${encodeURIComponent(id)}?${query}`, signal);
   }
 
-  async passTtl(id: string, output: string, signal: AbortSignal): Promise<void> {
+  passTtl(id: string, output: string, signal: AbortSignal): Promise<void> {
+    return this.updateTtl(id, "passing", output, signal);
+  }
+
+  async updateTtl(id: string, status: CheckStatus, output: string, signal: AbortSignal): Promise<void> {
     const path = `/agent/check/update/${encodeURIComponent(`service:${id}`)}`;
-    await this.ask("PUT", path, signal, { Status: "passing", Output: output });
+    await this.ask("PUT", path, signal, { Status: status, Output: output });
+  }
+
+  private async read<T>(path: string, schema: z.ZodType<T>, signal: AbortSignal): Promise<T> {
+    const parsed = schema.safeParse(await this.ask("GET", path, signal));
+    if (parsed.success) return parsed.data;
+    const message = `Consul's answer to ${path} does not have the shape of its documentation`;
+    throw new SluiceError("ERR_CONSUL_ANSWER_INVALID", message, { retryable: true, cause: parsed.error });
   }
 
   private async ask(method: "GET" | "PUT", path: string, signal: AbortSignal, body?: object): Promise<unknown> {
@@ -206,6 +254,7 @@ function checkedBy(check: ServiceCheck): Readonly<Record<string, unknown>> {
         HTTP: check.url,
         ...(check.method !== undefined && { Method: check.method }),
         ...(check.header !== undefined && { Header: check.header }),
+        ...(check.tlsSkipVerify === true && { TLSSkipVerify: true }),
         ...paceOf(check),
       };
     case "grpc":

@@ -31,6 +31,9 @@ const reservedVariables: Readonly<Record<string, string>> = {
  */
 const kubernetesVariable = /^SLUICE_(SERVICE_(HOST|PORT)|PORT)(_|$)/;
 
+/** The options of `sluice register`, which reads them itself; a container may hand one environment to all it runs. */
+const registerVariable = /^SLUICE_REGISTER_/;
+
 /** Consul's own variables (its documentation: "Consul Commands", environment variables) and the keys they set. */
 const consulVariables: Readonly<Record<string, string>> = {
   CONSUL_HTTP_ADDR: "consul.address",
@@ -48,8 +51,8 @@ export function sluiceEnvironment(env: Environment, keys: readonly SettingKey[])
   const values = new Map<string, NamedValue>();
   const problems: SettingProblem[] = [];
   for (const name of Object.keys(env).sort()) {
-    if (!name.startsWith("SLUICE_") || Object.hasOwn(reservedVariables, name) || kubernetesVariable.test(name))
-      continue;
+    if (!name.startsWith("SLUICE_") || Object.hasOwn(reservedVariables, name)) continue;
+    if (kubernetesVariable.test(name) || registerVariable.test(name)) continue;
     const key = byName.get(name);
     const value = env[name];
     if (key === undefined) {

@@ -37,7 +37,11 @@ const haproxy = z
       .describe(
         "managed: Sluice starts and adopts HAProxy. external: somebody else starts it, with its master's socket in the state directory; see docs/external.md.",
       ),
-    binary: text.default("haproxy").describe("The haproxy binary, 2.6 or newer."),
+    binary: text
+      .default("haproxy")
+      .describe(
+        "The haproxy binary, 2.6 or newer. It judges configurations, so that in external mode too it has to be there, of the version that runs.",
+      ),
     directory: text
       .default("/var/lib/sluice")
       .describe("State directory: haproxy.cfg, maps, sockets, last good snapshot."),
@@ -47,14 +51,21 @@ const haproxy = z
       .describe(
         "How a reload is done. master: through the master CLI. sf: a new process with -sf and the listeners of the old one (managed mode only).",
       ),
-    onStop: z.enum(["leave", "stop"]).default("leave").describe("What happens to HAProxy when Sluice stops."),
+    onStop: z
+      .enum(["leave", "stop"])
+      .default("leave")
+      .describe("What happens to HAProxy when Sluice stops; stop in managed mode only."),
     drainTimeout: duration
       .default(30_000)
       .describe("How long a leaving server may finish its connections before they are shut."),
   })
+  .refine(({ mode, onStop }) => mode === "managed" || onStop === "leave", {
+    path: ["onStop"],
+    error: "for haproxy.mode: managed alone: who has started HAProxy ends it",
+  })
   .refine(({ mode, reload }) => mode === "managed" || reload === "master", {
     path: ["reload"],
-    error: "sf is for haproxy.mode: managed alone: who has started HAProxy reloads it, through its master",
+    error: "for haproxy.mode: managed alone: who has started HAProxy reloads it, through its master",
   });
 
 const http = z.strictObject({

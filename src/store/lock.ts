@@ -32,19 +32,28 @@ const holderSchema = z.object({
   pidNamespace: z.string().optional(),
   /** Tells one lock from the next, also of one process. */
   token: z.string(),
+  /** What it is held for, where that is over in a moment. */
+  task: z.string().optional(),
 });
 type Holder = z.output<typeof holderSchema>;
+
+/** What becomes of a directory that somebody else holds just now. */
+export interface LockOptions {
+  /** What it is taken for, where that is over in a moment: others wait for it. */
+  readonly task?: string;
+}
 
 /**
  * Takes a state directory for this process. A lock whose holder is dead is taken over: its pid is gone, or belongs to
  * a process that started later, or the machine was started anew. A holder in another container on this machine is
  * asked over its socket.
  *
- * @throws {SluiceError} ERR_STATE_LOCKED with `details.pid`, or ERR_STATE_UNUSABLE
+ * @throws {SluiceError} ERR_STATE_LOCKED with `details.pid`, and retryable where it is held for a moment only; or
+ *   ERR_STATE_UNUSABLE
  */
-export async function acquireLock(paths: LockPaths): Promise<DirectoryLock> {
+export async function acquireLock(paths: LockPaths, { task }: LockOptions = {}): Promise<DirectoryLock> {
   const token = randomBytes(8).toString("hex");
-  const us: Holder = { ...identityOf(process.pid), pid: process.pid, token };
+  const us: Holder = { ...identityOf(process.pid), pid: process.pid, token, ...(task !== undefined && { task }) };
   try {
     await claim(paths, us);
     const server = await listen(paths.socket).catch(async (cause) => {
@@ -66,10 +75,10 @@ async function claim(paths: LockPaths, us: Holder): Promise<void> {
       if (await linked(mine, paths.file)) return;
       const { holder, text } = await readHolder(paths.file);
       if (text === undefined) continue;
-      if (holder !== undefined && (await isAlive(holder, paths.socket))) throw locked(paths.file, holder.pid);
+      if (holder !== undefined && (await isAlive(holder, paths.socket))) throw locked(paths.file, holder);
       await removeStale(paths.file, text);
     }
-    throw locked(paths.file, (await readHolder(paths.file)).holder?.pid);
+    throw locked(paths.file, (await readHolder(paths.file)).holder);
   } finally {
     await rm(mine, { force: true });
   }
@@ -196,11 +205,16 @@ async function release(paths: LockPaths, token: string, server: Server): Promise
   if (holder?.token === token) await rm(paths.file, { force: true });
 }
 
-function locked(file: string, pid: number | undefined): SluiceError {
-  const who = pid === undefined ? "another operator" : `the operator with pid ${pid}`;
+/** @param holder undefined where it is being taken over, which is over in a moment */
+function locked(file: string, holder: Holder | undefined): SluiceError {
+  const { pid, task } = holder ?? {};
+  const who = pid === undefined ? "another operator" : `${task ?? "the operator"} with pid ${pid}`;
   return new SluiceError(
     "ERR_STATE_LOCKED",
     `${who} runs on this state directory (${file}); stop it, or give this one another haproxy.directory`,
-    { details: { file, ...(pid === undefined ? {} : { pid }) } },
+    {
+      retryable: holder === undefined || task !== undefined,
+      details: { file, ...(pid === undefined ? {} : { pid }) },
+    },
   );
 }

@@ -1,6 +1,7 @@
 import { mkdir, readdir, readFile, rename, rm, stat } from "node:fs/promises";
 import path from "node:path";
 import { z } from "zod";
+import { type Clock, systemClock } from "../support/clock.ts";
 import { SluiceError, systemErrorCode } from "../support/errors.ts";
 import { type Logger, silentLogger } from "../support/logger.ts";
 import { Mutex } from "../support/mutex.ts";
@@ -14,7 +15,13 @@ import { stateUnusable } from "./unusable.ts";
 export interface StoreOptions {
   /** Told what was set aside or cleaned. Default: nothing. */
   readonly logger?: Logger;
+  /** What it is opened for, where that is over in a moment: others that open it wait for that. */
+  readonly task?: string;
+  readonly clock?: Clock;
 }
+
+/** How long another is waited for that holds it only for a moment. */
+const passingMs = 15_000;
 
 /**
  * The state directory, held by one operator. Every write is atomic and on the disk when its promise resolves; writes
@@ -73,7 +80,7 @@ export async function openStore(directory: string, options: StoreOptions = {}): 
   const paths = statePaths(directory);
   for (const one of [paths.directory, paths.maps, paths.assets, paths.certificates, paths.sockets])
     await makeDirectory(one);
-  const lock = await acquireLock({ file: paths.lock, socket: paths.lockSocket });
+  const lock = await lockOf(paths, options);
   try {
     for (const one of [
       paths.directory,
@@ -92,6 +99,22 @@ export async function openStore(directory: string, options: StoreOptions = {}): 
   } catch (thrown) {
     await lock.release();
     throw thrown;
+  }
+}
+
+async function lockOf(paths: StatePaths, { task, clock = systemClock }: StoreOptions): Promise<DirectoryLock> {
+  const deadline = clock.now() + passingMs;
+  for (;;) {
+    try {
+      return await acquireLock(
+        { file: paths.lock, socket: paths.lockSocket },
+        task === undefined ? undefined : { task },
+      );
+    } catch (thrown) {
+      const passing = thrown instanceof SluiceError && thrown.code === "ERR_STATE_LOCKED" && thrown.retryable;
+      if (!passing || clock.now() >= deadline) throw thrown;
+    }
+    await clock.sleep(50);
   }
 }
 

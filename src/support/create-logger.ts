@@ -18,9 +18,11 @@ export interface LogDestination {
 
 export interface LoggerOptions {
   readonly level: LogLevel;
-  /** Lines for people instead of JSON. Default: whether stdout is a terminal, when no destination is given. */
+  /** Standard output (1) or standard error (2), where no destination is given. Default: 1. */
+  readonly descriptor?: 1 | 2;
+  /** Lines for people instead of JSON. Default: whether the descriptor is a terminal, when no destination is given. */
   readonly pretty?: boolean;
-  /** Default: stdout, written at once. */
+  /** Default: the descriptor, written at once. */
   readonly destination?: LogDestination;
 }
 
@@ -36,8 +38,11 @@ const pendingLimit = 1_000_000;
  * operator.
  */
 export async function createLogger(options: LoggerOptions): Promise<LeveledLogger> {
-  const destination = options.destination ?? fileDescriptorDestination(1);
-  const pretty = options.pretty ?? (options.destination === undefined && process.stdout.isTTY === true);
+  const { descriptor = 1 } = options;
+  const stream = descriptor === 1 ? process.stdout : process.stderr;
+  const terminal = options.destination === undefined && stream.isTTY === true;
+  const destination = options.destination ?? fileDescriptorDestination(descriptor);
+  const pretty = options.pretty ?? terminal;
   const backend = pino(
     {
       level: "debug",
@@ -46,7 +51,7 @@ export async function createLogger(options: LoggerOptions): Promise<LeveledLogge
       formatters: { level: (label) => ({ level: label }) },
       serializers: { error: describeError, err: describeError },
     },
-    pretty ? await prettyDestination(destination, options.destination === undefined) : destination,
+    pretty ? await prettyDestination(destination, terminal) : destination,
   );
   const state = { level: options.level };
   return {
@@ -94,7 +99,7 @@ function leveled(backend: pino.Logger, state: { readonly level: LogLevel }): Log
 async function prettyDestination(destination: LogDestination, terminal: boolean): Promise<LogDestination> {
   const { prettyFactory } = await import("pino-pretty");
   const format = prettyFactory({
-    colorize: terminal && process.stdout.isTTY === true && (process.env["NO_COLOR"] ?? "") === "",
+    colorize: terminal && (process.env["NO_COLOR"] ?? "") === "",
     translateTime: "SYS:HH:MM:ss.l",
     errorLikeObjectKeys: [],
     singleLine: true,

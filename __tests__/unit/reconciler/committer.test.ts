@@ -162,6 +162,20 @@ describe("the file", () => {
   });
 });
 
+test("what HAProxy runs already and has not yet said is nobody else's doing", async () => {
+  await serving();
+  await world.publish({ web: [a, b] });
+  await world.advance(99);
+  const release = world.haproxy.hold("answer");
+  // The write of the first change comes while the second is under way.
+  await world.publish({ web: [a, { ...b, weights: { passing: 7, warning: 1 } }] });
+  await world.advance(50);
+  release();
+  await world.advance(1_000);
+  expect(world.eventsOf("drift")).toEqual([]);
+  expect(world.fileServers()).toEqual({ web: { [A]: 1, [B]: 7 } });
+});
+
 test("a write that is due while a pass reads back waits for it, and does not make it begin again and again", async () => {
   await serving();
   const { observe } = world.haproxy;

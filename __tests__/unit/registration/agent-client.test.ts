@@ -62,6 +62,31 @@ describe("the agent", () => {
     });
   });
 
+  test("is asked for the checks of its services, and told what a TTL check is", async () => {
+    answer.body = JSON.stringify({
+      "service:a": { CheckID: "service:a", ServiceID: "a", Status: "passing", Notes: "" },
+      "_service_maintenance:a": {
+        CheckID: "_service_maintenance:a",
+        ServiceID: "a",
+        Status: "critical",
+        Notes: "by hand",
+      },
+      node: { CheckID: "node", ServiceID: "", Status: "passing" },
+    });
+    expect(await client.checks(signal)).toEqual([
+      { id: "service:a", serviceId: "a", status: "passing", notes: "" },
+      { id: "_service_maintenance:a", serviceId: "a", status: "critical", notes: "by hand" },
+    ]);
+    await client.updateTtl("a", "critical", "Docker says unhealthy", signal);
+    expect(seen.map(({ method, url }) => [method, url])).toEqual([
+      ["GET", "/v1/agent/checks"],
+      ["PUT", "/v1/agent/check/update/service%3Aa"],
+    ]);
+    expect(JSON.parse(seen[1]?.body ?? "")).toEqual({ Status: "critical", Output: "Docker says unhealthy" });
+    answer.body = "[]";
+    await expect(client.checks(signal)).rejects.toMatchObject({ code: "ERR_CONSUL_ANSWER_INVALID" });
+  });
+
   test("is told of maintenance, and that a TTL check passes", async () => {
     await client.maintain("x/1", true, "going: drained", signal);
     await client.maintain("x/1", false, "", signal);

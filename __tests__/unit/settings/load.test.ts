@@ -117,6 +117,11 @@ describe("variables", () => {
     expect(load(undefined, { env: reserved }).settings).toEqual(settingsSchema.parse({}));
   });
 
+  test("those of sluice register are not ours, and not unknown", () => {
+    const env = { SLUICE_REGISTER_DRAIN: "5s", SLUICE_REGISTER_ANYTHING: "1" };
+    expect(load(undefined, { env }).settings).toEqual(settingsSchema.parse({}));
+  });
+
   test("those of a Kubernetes Service named sluice are none of ours; what only looks like them is unknown", () => {
     const names = ["SERVICE_HOST", "SERVICE_PORT", "SERVICE_PORT_HTTP", "PORT", "PORT_80_TCP", "PORT_80_TCP_ADDR"];
     const injected = Object.fromEntries(names.map((name) => [`SLUICE_${name}`, "tcp://10.96.0.7:80"]));

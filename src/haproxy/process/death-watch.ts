@@ -4,8 +4,11 @@ import { isAlive, type ProcessHandle } from "./process-table.ts";
 
 export interface DeathWatchOptions {
   readonly handle: ProcessHandle;
-  /** A Unix socket the process listens on: its end closes the connection held there. */
-  readonly socketPath: string;
+  /**
+   * A Unix socket the process listens on: its end closes the connection held there. Undefined where a connection would
+   * keep it from ending: its end is then seen by the process table alone.
+   */
+  readonly socketPath: string | undefined;
   readonly clock: Clock;
   /** Called once when the process has ended. */
   readonly onEnd: () => void;
@@ -17,7 +20,7 @@ const suspectedPollMs = 5;
 const suspicions = 20;
 
 /**
- * Notices the end of a process that is not a child. A connection held to its master CLI breaks within a millisecond of
+ * Notices the end of a process that is not a child. A connection held to a master's CLI breaks within a millisecond of
  * its end; but it breaks at each reload too, so that only the process table decides. The table is also looked at each
  * second, should the connection tell nothing.
  */
@@ -66,7 +69,9 @@ export class DeathWatch {
   }
 
   #hold(): void {
-    const socket = connect({ path: this.#options.socketPath });
+    const { socketPath } = this.#options;
+    if (socketPath === undefined) return;
+    const socket = connect({ path: socketPath });
     let connected = false;
     this.#socket = socket;
     socket.on("connect", () => {

@@ -1,123 +1,62 @@
 import { rm } from "node:fs/promises";
-import path from "node:path";
-import type { ProcessPort, Verdict } from "../../reconciler/ports.ts";
-import type { Clock } from "../../support/clock.ts";
+import type { Verdict } from "../../reconciler/ports.ts";
 import { SluiceError } from "../../support/errors.ts";
 import type { Logger } from "../../support/logger.ts";
 import { isShortage } from "../../support/shortage.ts";
 import type { ProcessList } from "../runtime/observe.ts";
 import type { WorkerInfo } from "../runtime/types.ts";
 import type { BinaryWatch } from "./binary-watch.ts";
-import { type ChildExit, exitOf } from "./child-exit.ts";
-import { DeathWatch } from "./death-watch.ts";
-import { haproxyEnvironment } from "./environment.ts";
-import { HaproxyLog } from "./haproxy-log.ts";
+import { endProcesses } from "./end-processes.ts";
+import { Following } from "./following.ts";
+import type { HaproxyProcess } from "./haproxy-process.ts";
 import { endLeftovers } from "./leftovers.ts";
+import { type ManagedProcessOptions, startParts, validateWith } from "./managed-options.ts";
 import { awaitProcessList } from "./master-cli.ts";
 import { askOldWorkers, type OldWorker } from "./old-workers.ts";
-import { closePidFile, findOurs, masterByPidFile } from "./ours.ts";
+import { closePidFile, findOurs, masterArguments, masterByPidFile, ownProcesses } from "./ours.ts";
+import { Predecessors } from "./predecessors.ts";
 import { preflightConfig } from "./preflight.ts";
-import { childrenOf, findProcess, isAlive, type ProcessHandle, signalProcess, waitForEnd } from "./process-table.ts";
+import { childrenOf, isAlive, type ProcessHandle } from "./process-table.ts";
 import { reloadMaster } from "./reload.ts";
+import { resumePaused } from "./resume-paused.ts";
 import { rightsOf } from "./rights.ts";
-import type { Binary } from "./run-binary.ts";
 import { awaitSilentMaster } from "./silent-master.ts";
-import { awaitWorker, type StartParts, spawnMaster, startFailed } from "./start.ts";
-import { validateConfig } from "./validate.ts";
-
-/** Where HAProxy's files lie; all absolute. */
-export interface ProcessPaths {
-  /** The live configuration. */
-  readonly config: string;
-  readonly masterSocket: string;
-  /** The stats socket that the configuration has. */
-  readonly runtimeSocket: string;
-  readonly haproxyLog: string;
-}
-
-export interface ManagedProcessOptions {
-  /** A path, or a name looked up in PATH. */
-  readonly binary: string;
-  readonly paths: ProcessPaths;
-  readonly clock: Clock;
-  readonly logger: Logger;
-  /** HAProxy's environment. Default: this process's, without what `haproxyEnvironment` takes out. */
-  readonly environment?: NodeJS.ProcessEnv;
-  /** How long `stop` lets requests finish. Default: 1000 ms. */
-  readonly softStopMs?: number;
-  /** Asked before the binary is used. Default: nobody looks whether it is still the same. */
-  readonly binaryWatch?: BinaryWatch;
-}
+import { awaitWorker, launch, removeSockets, type StartParts, startFailed } from "./start.ts";
 
 /** A master that runs and does not answer may be loading: a busy port alone makes that last 2 s. */
 const masterPatienceMs = 5_000;
 const startLimitMs = 30_000;
 const adoptLimitMs = 10_000;
-/** After SIGTERM, and again after SIGKILL. */
-const endLimitMs = 2_000;
-
-/** The master that is followed. */
-interface Followed {
-  readonly handle: ProcessHandle;
-  readonly suspect: () => void;
-  /** Its log is no longer kept bounded, too. */
-  readonly release: () => void;
-}
 
 /**
  * A HAProxy in master-worker mode that Sluice starts, and that outlives Sluice: after a restart the operator adopts it.
  * Its process tree is one: a worker ends when its master does, and the master when its worker does (measured on 2.6.12),
  * so that the master alone is followed.
  */
-export class ManagedProcess implements ProcessPort {
+export class ManagedProcess implements HaproxyProcess {
   readonly #parts: StartParts;
   readonly #logger: Logger;
   readonly #softStopMs: number;
   readonly #binaryWatch: BinaryWatch | undefined;
-  readonly #listeners = new Set<(detail: string) => void>();
-  #followed: Followed | undefined;
-  /** Errors in the log behind this place belong to the structure that runs. */
-  #logMark = 0;
+  readonly #following: Following;
 
-  constructor({ binary, paths, clock, logger, environment, softStopMs = 1_000, binaryWatch }: ManagedProcessOptions) {
-    const called: Binary = {
-      // Taken before the working directory becomes the state directory.
-      path: binary.includes("/") ? path.resolve(binary) : binary,
-      environment: environment ?? haproxyEnvironment(process.env),
-      directory: path.dirname(paths.config),
-    };
-    this.#parts = {
-      binary: called,
-      configPath: paths.config,
-      masterSocket: paths.masterSocket,
-      runtimeSocket: paths.runtimeSocket,
-      pidFile: path.join(path.dirname(paths.masterSocket), "haproxy.pid"),
-      log: new HaproxyLog(paths.haproxyLog, paths.config),
-      clock,
-    };
-    this.#logger = logger;
-    this.#softStopMs = softStopMs;
-    this.#binaryWatch = binaryWatch;
+  constructor(options: ManagedProcessOptions) {
+    this.#parts = startParts(options);
+    this.#logger = options.logger;
+    this.#softStopMs = options.softStopMs ?? 1_000;
+    this.#binaryWatch = options.binaryWatch;
+    this.#following = new Following(this.#parts);
   }
 
   /** @throws {SluiceError} ERR_HAPROXY_MISSING, ERR_HAPROXY_TOO_OLD; ERR_HAPROXY_CHECK_FAILED when it did not come to its end */
   async validate(candidatePath: string, signal?: AbortSignal): Promise<Verdict> {
-    const { binary, clock } = this.#parts;
     await this.#binaryWatch?.look(signal);
-    const { path: program, environment, directory } = binary;
-    return validateConfig({
-      binary: program,
-      file: candidatePath,
-      clock,
-      signal,
-      environment,
-      ...(directory === undefined ? {} : { directory }),
-    });
+    return validateWith(this.#parts, candidatePath, signal);
   }
 
   /** Never throws but the signal's reason. */
   preflight(candidateText: string, runningText: string | undefined, signal?: AbortSignal): Promise<Verdict> {
-    const master = this.#followed?.handle;
+    const master = this.#following.handle;
     const rights = master === undefined ? undefined : rightsOf(master.pid);
     return preflightConfig({ candidateText, runningText, rights, signal });
   }
@@ -133,7 +72,7 @@ export class ManagedProcess implements ProcessPort {
       { ...this.#parts, masterAlive: () => handle === undefined || isAlive(handle) },
       signal,
     );
-    this.#logMark = this.#parts.log.end();
+    this.#following.mark();
     await closePidFile(this.#parts);
     return worker;
   }
@@ -167,19 +106,17 @@ export class ManagedProcess implements ProcessPort {
   }
 
   onExit(listener: (detail: string) => void): () => void {
-    this.#listeners.add(listener);
-    return () => this.#listeners.delete(listener);
+    return this.#following.onExit(listener);
   }
 
   /** A connection to HAProxy broke: looks at once whether it still runs, instead of waiting to be told. */
   suspect(): void {
-    this.#followed?.suspect();
+    this.#following.suspect();
   }
 
   /** Lets go of the process without touching it: nothing of it keeps the operator from ending. */
   release(): void {
-    this.#followed?.release();
-    this.#followed = undefined;
+    this.#following.release();
   }
 
   /**
@@ -195,23 +132,14 @@ export class ManagedProcess implements ProcessPort {
     // A master that does not answer may have workers that hang as it does.
     const pids = list === undefined ? childrenOf(master) : [...list.workers, ...list.oldWorkers];
     const workers = pids.flatMap((pid) => findOurs(pid, this.#parts) ?? []);
-    const all = [master, ...workers];
-    signalProcess(master, "SIGUSR1");
-    if (!(await waitForEnd(all, this.#softStopMs, clock))) {
-      signalProcess(master, "SIGTERM");
-      if (!(await waitForEnd(all, endLimitMs, clock))) {
-        for (const handle of all) signalProcess(handle, "SIGKILL");
-        if (!(await waitForEnd(all, endLimitMs, clock))) {
-          this.#logger.error({ pids: all.map(({ pid }) => pid) }, "HAProxy does not end, not even by SIGKILL");
-        }
-      }
-    }
+    const ending = { clock, logger: this.#logger, softStopMs: this.#softStopMs };
+    await endProcesses(ending, [master, ...workers], [master]);
     await Promise.all([masterSocket, runtimeSocket, pidFile].map((file) => rm(file, { force: true })));
   }
 
   /** The master, whether it answers or not. */
   #master(): ProcessHandle | undefined {
-    return this.#followed?.handle ?? masterByPidFile(this.#parts);
+    return this.#following.handle ?? masterByPidFile(this.#parts);
   }
 
   /** Undefined where no master answers. Throws where it could not be asked: that is no sign that there is none. */
@@ -238,7 +166,7 @@ export class ManagedProcess implements ProcessPort {
         { retryable: true, details: { pid } },
       );
     }
-    if (this.#followed?.handle.pid !== pid) this.#followAdopted(handle);
+    if (this.#following.handle?.pid !== pid) this.#following.adopted(handle, masterSocket);
     const ended = () =>
       isAlive(handle) ? undefined : startFailed("the master ended while it was adopted", [], this.#parts.log);
     const worker = await awaitWorker({ runtimeSocket, clock, limitMs: adoptLimitMs, ended }, signal);
@@ -246,74 +174,32 @@ export class ManagedProcess implements ProcessPort {
     return { adopted: true, worker };
   }
 
+  /** Processes of ours without a master, where the setting was another: the new worker takes over from them. */
   async #start(signal?: AbortSignal) {
-    const { clock, runtimeSocket, log } = this.#parts;
+    const { runtimeSocket, masterSocket, log } = this.#parts;
     await this.#binaryWatch?.look(signal);
-    const logEnd = log.end();
-    const child = await spawnMaster(this.#parts);
-    const exit = exitOf(child);
-    const handle = findProcess(child.pid ?? 0);
-    const ended = () => {
-      const how = exit.how();
-      return how === undefined ? undefined : startFailed(how, log.wordsSince(logEnd), log);
-    };
+    const told = ownProcesses(this.#parts).singles;
+    // Nobody listens on them any more.
+    await removeSockets(told.length > 0 ? [masterSocket] : [masterSocket, runtimeSocket]);
+    const predecessors = await Predecessors.of({ ...this.#parts, logger: this.#logger }, { told }, signal);
     try {
-      const worker = await awaitWorker({ runtimeSocket, clock, limitMs: startLimitMs, ended }, signal);
-      if (handle !== undefined) this.#followChild(handle, exit);
+      const worker = await launch(
+        this.#parts,
+        {
+          args: [...predecessors.arguments(), ...masterArguments(this.#parts)],
+          limitMs: startLimitMs,
+          isNew: ({ pid }) => !told.some((old) => old.pid === pid),
+          failed: (how, words) => startFailed(how, words, log),
+          follow: (handle, exit) => this.#following.child(handle, exit),
+        },
+        signal,
+      );
       await closePidFile(this.#parts);
+      await predecessors.finish(signal);
+      await resumePaused(this.#parts, signal);
       return { adopted: false, worker };
-    } catch (thrown) {
-      if (signal?.aborted && handle !== undefined) {
-        // Whoever aborts decides by `stop` or `release` what becomes of it.
-        this.#followChild(handle, exit);
-      } else if (handle !== undefined && exit.how() === undefined) {
-        // Half started is not left behind: the next try would find its ports taken.
-        signalProcess(handle, "SIGTERM");
-        if (!(await waitForEnd([handle], endLimitMs, clock))) signalProcess(handle, "SIGKILL");
-      }
-      throw thrown;
+    } finally {
+      predecessors.close();
     }
-  }
-
-  #followChild(handle: ProcessHandle, exit: ChildExit): void {
-    const followed = this.#follow(
-      handle,
-      () => undefined,
-      () => exit.forget(),
-    );
-    exit.onEnd((how) => this.#gone(followed, how));
-  }
-
-  #followAdopted(handle: ProcessHandle): void {
-    const { clock, masterSocket: socketPath } = this.#parts;
-    const onEnd = () => this.#gone(followed, "the adopted process ended");
-    const watch = new DeathWatch({ handle, socketPath, clock, onEnd });
-    const followed = this.#follow(
-      handle,
-      () => watch.suspect(),
-      () => watch.stop(),
-    );
-  }
-
-  #follow(handle: ProcessHandle, suspect: () => void, letGo: () => void): Followed {
-    this.#followed?.release();
-    const { clock, log } = this.#parts;
-    const endBounding = log.keepBounded(clock);
-    const release = () => {
-      endBounding();
-      letGo();
-    };
-    const followed: Followed = { handle, suspect, release };
-    this.#followed = followed;
-    this.#logMark = log.end();
-    return followed;
-  }
-
-  #gone(followed: Followed, how: string): void {
-    if (this.#followed !== followed) return;
-    this.release();
-    const last = this.#parts.log.wordsSince(this.#logMark).at(-1);
-    const detail = `pid ${followed.handle.pid}, ${how}${last === undefined ? "" : `, last error in its log: ${last}`}`;
-    for (const listener of [...this.#listeners]) listener(detail);
   }
 }

@@ -4,8 +4,8 @@ import { askMaster, askProcessList, type MasterCli } from "./master-cli.ts";
 /** A worker that a reload replaced and that still finishes its connections. */
 export interface OldWorker {
   readonly pid: number;
-  /** Connections of clients that it still has. */
-  readonly connections: number;
+  /** Connections of clients that it still has; undefined where that cannot be known. */
+  readonly connections: number | undefined;
 }
 
 const deadlineMs = 1_000;

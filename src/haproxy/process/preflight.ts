@@ -21,6 +21,8 @@ export interface PreflightInput {
    * was started as root. Undefined when none runs: HAProxy is asked itself then, it fails at once and harms nobody.
    */
   readonly rights: Rights | undefined;
+  /** False where HAProxy's ports are not those of this process: none is tried. Default: true. */
+  readonly tryAddresses?: boolean;
   readonly signal?: AbortSignal | undefined;
 }
 
@@ -47,6 +49,7 @@ export async function preflightConfig(input: PreflightInput): Promise<Verdict> {
   const problems: ConfigProblem[] = [...chrootProblems(config)];
   if (input.rights !== undefined) problems.push(...privilegeProblems(config, input.rights));
   for (const bind of binds) {
+    if (bind.kind !== "unix" && input.tryAddresses === false) continue;
     const problem = bind.kind === "unix" ? directoryProblem(bind) : await addressProblem(bind, running, input);
     signal?.throwIfAborted();
     if (problem !== undefined) problems.push(problem);

@@ -1,4 +1,4 @@
-import { readFileSync } from "node:fs";
+import { readdirSync, readFileSync } from "node:fs";
 import type { Clock } from "../../support/clock.ts";
 import { systemErrorCode } from "../../support/errors.ts";
 import { isShortage } from "../../support/shortage.ts";
@@ -32,6 +32,25 @@ export function findProcess(pid: number): ProcessHandle | undefined {
   } catch (thrown) {
     if (isShortage(thrown)) throw thrown;
     return undefined;
+  }
+}
+
+/**
+ * The pids of all processes that have this word on their command line.
+ *
+ * @throws the system's error where /proc cannot be read
+ */
+export function pidsNaming(word: string): readonly number[] {
+  const names = readdirSync("/proc").filter((name) => /^[0-9]+$/.test(name));
+  return names.filter((pid) => commandLine(pid).includes(word)).map(Number);
+}
+
+function commandLine(pid: string): string {
+  try {
+    return readFileSync(`/proc/${pid}/cmdline`, "utf8");
+  } catch (thrown) {
+    if (isShortage(thrown)) throw thrown;
+    return "";
   }
 }
 

@@ -5,15 +5,18 @@ import { askWorkerInfo } from "../runtime/worker-info.ts";
 import type { HaproxyLog } from "./haproxy-log.ts";
 import { parseOutput, sentence } from "./haproxy-output.ts";
 import { askMaster, askProcessList, awaitProcessList } from "./master-cli.ts";
+import { resumePaused } from "./resume-paused.ts";
 
 export interface ReloadParts {
   readonly configPath: string;
   readonly masterSocket: string;
   readonly runtimeSocket: string;
-  readonly log: HaproxyLog;
+  readonly log: Pick<HaproxyLog, "path" | "end" | "wordsSince">;
   readonly clock: Clock;
   /** Whether the master still runs. */
   readonly masterAlive: () => boolean;
+  /** Whether HAProxy was started anew meanwhile, so that a worker of a known pid is another. Default: never. */
+  readonly startedAnew?: () => boolean;
 }
 
 /** A reload of 50,000 servers takes one second; a busy port makes it two longer; DNS can make it any time. */
@@ -59,7 +62,10 @@ export async function reloadMaster(parts: ReloadParts, signal?: AbortSignal): Pr
       failure(parts, before.master.reloads, logEnd, stop),
       clock.sleep(reloadLimitMs, stop).then((): Outcome => ({ kind: "late" })),
     ]);
-    if (outcome.kind === "taken") return outcome.worker;
+    if (outcome.kind === "taken") {
+      await resumePaused(parts, signal);
+      return outcome.worker;
+    }
     throw notTaken(parts, outcome, old);
   } finally {
     watch.abort();
@@ -68,13 +74,15 @@ export async function reloadMaster(parts: ReloadParts, signal?: AbortSignal): Pr
 
 /** Waits until a worker answers that was not there before. */
 async function newWorker(
-  { runtimeSocket, clock }: ReloadParts,
+  { runtimeSocket, clock, startedAnew = () => false }: ReloadParts,
   known: ReadonlySet<number>,
   signal: AbortSignal,
 ): Promise<Outcome> {
   for (let waitMs = firstPollMs; ; waitMs = Math.min(longestPollMs, waitMs * 1.1)) {
     const worker = await ask(runtimeSocket, clock, signal);
-    if (worker !== undefined && !known.has(worker.pid) && !worker.stopping) return { kind: "taken", worker };
+    if (worker !== undefined && !worker.stopping && (!known.has(worker.pid) || startedAnew())) {
+      return { kind: "taken", worker };
+    }
     await clock.sleep(waitMs, signal);
   }
 }

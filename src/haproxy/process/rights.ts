@@ -44,3 +44,15 @@ export function rightsOf(pid: number): Rights | undefined {
     return undefined;
   }
 }
+
+/**
+ * What a process may do that this one starts as it has started that one. One that runs as the same user has what the next
+ * one will have, whatever its binary adds or takes away. One that has become another user (`user`, `group`) has given up
+ * what it was started with: then it is this process's rights, with the capabilities that are left to the running one.
+ */
+export function rightsOfNext(running: number): Rights | undefined {
+  const own = rightsOf(process.pid);
+  const before = rightsOf(running);
+  if (own === undefined || before === undefined || own.uid === before.uid) return before ?? own;
+  return { ...own, has: (capability) => own.has(capability) || before.has(capability) };
+}

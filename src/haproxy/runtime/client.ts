@@ -150,6 +150,14 @@ export class RuntimeClient implements RuntimePort {
     return () => this.#closeListeners.delete(listener);
   }
 
+  /**
+   * Drops the connection until somebody needs one. A worker that was told to end waits for its connections, ours among
+   * them.
+   */
+  disconnect(): void {
+    this.#drop();
+  }
+
   /** Drops the connection and makes no more. */
   close(): void {
     this.#closed.abort(new SluiceError("ERR_HAPROXY_UNREACHABLE", "the client of HAProxy's socket was closed"));

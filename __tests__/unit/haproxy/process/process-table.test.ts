@@ -4,7 +4,14 @@ import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { expect, test } from "@jest/globals";
-import { findOurs, masterArguments, masterByPidFile } from "../../../../src/haproxy/process/ours.ts";
+import {
+  findOurs,
+  findSingle,
+  masterArguments,
+  masterByPidFile,
+  ownProcesses,
+  singleArguments,
+} from "../../../../src/haproxy/process/ours.ts";
 import {
   childrenOf,
   findProcess,
@@ -77,6 +84,41 @@ test("ours is what runs on our configuration and our master socket", async () =>
     }
   } finally {
     child.kill("SIGKILL");
+    await rm(directory, { recursive: true, force: true });
+  }
+});
+
+test("one without a master is ours by our configuration and our pid file, and all of them are found, in the order of their start", async () => {
+  const directory = await mkdtemp(path.join(tmpdir(), "sluice-pid-"));
+  const mine = {
+    configPath: path.join(directory, "haproxy.cfg"),
+    masterSocket: path.join(directory, "m.sock"),
+    pidFile: path.join(directory, "haproxy.pid"),
+  };
+  const children = [];
+  try {
+    const first = await started(singleArguments(mine));
+    children.push(first);
+    const master = await started(masterArguments(mine));
+    children.push(master);
+    // As after a reload.
+    const second = await started(["-x", path.join(directory, "r.sock"), "-sf", "12", ...singleArguments(mine)]);
+    children.push(second);
+    const other = await started(["-f", mine.configPath]);
+    children.push(other);
+    expect(ownProcesses(mine)).toEqual({
+      singles: [first, second].map(({ pid }) => expect.objectContaining({ pid })),
+      masters: [expect.objectContaining({ pid: master.pid })],
+      workers: [],
+    });
+    expect(findSingle(first.pid, mine)?.pid).toBe(first.pid);
+    expect(findSingle(master.pid, mine)).toBeUndefined();
+    expect(findSingle(other.pid, mine)).toBeUndefined();
+    expect(findSingle(first.pid, { ...mine, pidFile: "/s/haproxy.pid" })).toBeUndefined();
+    expect(findSingle(first.pid, { ...mine, configPath: "/s/haproxy.cfg" })).toBeUndefined();
+    expect(findSingle(undefined, mine)).toBeUndefined();
+  } finally {
+    for (const child of children) child.kill("SIGKILL");
     await rm(directory, { recursive: true, force: true });
   }
 });
