@@ -15,9 +15,6 @@ jest.setTimeout(600_000);
 /** What the page of a set-up without servers says. */
 const fallback = "Not available right now";
 
-/** And what the page says while no service is known. */
-const nothing = "There is nothing here";
-
 /** World A in one of its forms: HAProxy and the operator in two containers, or in one. */
 interface Shape {
   readonly title: string;
@@ -157,7 +154,8 @@ describe.each(shapes)("$title", ({ name, options, operator }) => {
 test("HAProxy alone shows a page of its own and its stats, before there ever was an operator", () =>
   withProject("lb", {}, async (project) => {
     await project.compose("up", "-d", "--no-deps", "lb");
-    await eventually("it answers", async () => (await ask(project.ports.http)).body.includes(nothing), 60_000);
+    await eventually("it answers", async () => (await ask(project.ports.http)).body.includes(fallback), 60_000);
+    expect((await ask(project.ports.http)).status).toBe(503);
     const page = await ask(project.ports.stats, { path: "/haproxy_stats", auth: "admin:admin" });
     expect(page.status).toBe(200);
     expect((await ask(project.ports.stats, { path: "/haproxy_stats" })).status).toBe(401);

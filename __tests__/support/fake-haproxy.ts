@@ -261,7 +261,7 @@ export class FakeHaproxy implements RuntimePort, ProcessPort {
     // As the client does: what relies on something that was not done is not sent.
     let failed = false;
     const missing = new Set<string>();
-    const results = operations.map((operation) => {
+    const results = operations.map((operation): OperationResult => {
       const relies = isMapOperation(operation) || operation.kind === "unpublish-backend";
       const unsent = (relies && failed) || (operation.kind === "publish-backend" && missing.has(operation.backend));
       const answer = unsent

@@ -256,6 +256,8 @@ export class BlockingQuery<T> {
   private indexOf(answer: ConsulAnswer): bigint {
     const index = indexOf(answer.headers);
     if (index !== undefined) return index;
+    // A store that nothing was ever written to has this index, and holds a query on it until something is (measured).
+    if (answer.body === undefined && answer.headers["x-consul-index"] === "1") return 1n;
     throw new SluiceError(
       "ERR_CONSUL_ANSWER_INVALID",
       `Consul's answer to ${this.options.request.path} has no index, which is how it says that it has no data`,

@@ -107,6 +107,11 @@ export const viewSchema = z.strictObject({
       defaultBackend: name
         .optional()
         .describe("Backend of `http.defaultService`; not there while no such service is known."),
+      defaultAwaited: z
+        .boolean()
+        .describe(
+          "Whether `http.defaultService` is set and no such service is known: what no route matches then gets the 503 page.",
+        ),
       trustedProxies: z
         .array(oneLine)
         .describe("Networks whose X-Forwarded headers are believed, from the setting `http.trustedProxies`."),

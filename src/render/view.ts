@@ -44,7 +44,7 @@ export class Viewer {
   #haproxyVersion: string | undefined;
   #material: ViewMaterial = noViewMaterial;
   /** The last view's parts, with what they were made of: most changes are of servers and leave them as they are. */
-  #lastFixed: { settings: Settings; defaultBackend: string | undefined; made: Fixed } | undefined;
+  #lastFixed: { settings: Settings; defaultBackend: string | undefined; awaited: boolean; made: Fixed } | undefined;
   #lastRest: { from: LoadBalancer; made: Rest } | undefined;
 
   /** @param haproxyVersion undefined where HAProxy cannot be asked */
@@ -120,8 +120,10 @@ export class Viewer {
 
   #fixed(loadBalancer: LoadBalancer, settings: Settings): Fixed {
     const { defaultBackend } = loadBalancer;
+    const awaited = loadBalancer.defaultAwaited === true;
     const last = this.#lastFixed;
-    if (last !== undefined && last.settings === settings && last.defaultBackend === defaultBackend) return last.made;
+    const known = last?.settings === settings && last.defaultBackend === defaultBackend && last.awaited === awaited;
+    if (known) return last.made;
     const { directory, runtimeSocket, version } = this.#facts;
     const haproxyVersion = this.#haproxyVersion;
     const { certificateList, authorities, auth } = this.#material;
@@ -151,6 +153,7 @@ export class Viewer {
         trustedProxies: settings.http.trustedProxies?.split(",") ?? [],
         acceptProxy: settings.http.acceptProxy?.split(",") ?? [],
         ...(defaultBackend !== undefined && { defaultBackend }),
+        defaultAwaited: awaited,
       },
       stats: {
         bind: settings.stats.bind.split(","),
@@ -161,7 +164,7 @@ export class Viewer {
       sluice: { directory, runtimeSocket, hardStopAfterMs: settings.reload.hardStopAfter, version },
       ...(haproxyVersion !== undefined && { haproxy: { version: haproxyVersion } }),
     });
-    this.#lastFixed = { settings, defaultBackend, made };
+    this.#lastFixed = { settings, defaultBackend, awaited, made };
     return made;
   }
 

@@ -61,6 +61,7 @@ export function createAssembler(): (
       maps: mapped.maps,
       registers: [...new Set(services.flatMap(({ registers }) => registers))].sort(),
       ...(fallback !== undefined && open && { defaultBackend: fallback.backend.name }),
+      ...(fallback === undefined && settings.http.defaultService !== undefined && { defaultAwaited: true as const }),
       excluded: left,
     };
   };

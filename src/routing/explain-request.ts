@@ -54,9 +54,12 @@ function explainHttp(asked: ReadRequest & { readonly kind: "http" }, facts: Requ
   const match = matchRequest(loadBalancer, request);
   if (match.kind === "refused") return { ...base, serves: false, answer: `400: ${match.reason}` };
   if (match.kind === "none") {
-    const { defaultBackend } = loadBalancer;
+    const { defaultBackend, defaultAwaited } = loadBalancer;
     if (defaultBackend === undefined) {
-      return { ...base, serves: false, answer: "404, the page for what no route matches" };
+      const answer = defaultAwaited
+        ? "503: no route matches, and http.defaultService is not known to Consul"
+        : "404, the page for what no route matches";
+      return { ...base, serves: false, answer };
     }
     const servers = explainServers([{ backend: defaultBackend, share: 1 }], facts);
     const way = ["no route matches: http.defaultService takes it"];

@@ -15,6 +15,8 @@ export interface LoadBalancer {
   readonly registers: readonly string[];
   /** The backend of `http.defaultService`; absent while no such service is known. */
   readonly defaultBackend?: string;
+  /** Whether `http.defaultService` is set and no such service is known: it may come at any time. */
+  readonly defaultAwaited?: true;
   /** What was left out, and why. Sorted. */
   readonly excluded: readonly Exclusion[];
 }

@@ -82,7 +82,10 @@ describe("backends and routes", () => {
   test("the default backend is that of the default service, while there is one", () => {
     const given = { http: { defaultService: "a b" } };
     expect(routed([one("web")], given)).not.toHaveProperty("defaultBackend");
+    expect(routed([one("web")], given).defaultAwaited).toBe(true);
     expect(routed([one("a b")], given).defaultBackend).toBe("a_b-c8687a");
+    expect(routed([one("a b")], given)).not.toHaveProperty("defaultAwaited");
+    expect(routed([one("web")])).not.toHaveProperty("defaultAwaited");
     expect(routed([one("web")])).not.toHaveProperty("defaultBackend");
     // Another service that took the name is not the one that was meant.
     expect(routed([one("a_b-c8687a")], given)).not.toHaveProperty("defaultBackend");
