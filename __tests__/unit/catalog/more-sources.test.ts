@@ -94,6 +94,20 @@ describe("overrides", () => {
     expect(catalog.status().watches.every(({ stale }) => !stale)).toBe(true);
   });
 
+  test("are none in a store that nothing was ever written to, and are seen when they are", async () => {
+    consul.set("web", [healthEntry("web", "w1")]);
+    // Measured on 1.19.2: 404 with the index 1, which a query with index=1 waits on.
+    consul.override(kv, ({ query }) => (query["index"] === "1" ? undefined : { status: 404, index: 1, body: "" }));
+    start();
+    await ready();
+    expect(catalog.status().overrides).toEqual({ known: 0 });
+    expect(warned).toEqual([]);
+    await eventually(() => consul.fake.asked(kv).at(-1)?.query["index"] === "1");
+    consul.write("sluice/services/web", "mode: tcp");
+    consul.override(kv, undefined);
+    await eventually(() => override("web")?.options.mode === "tcp");
+  });
+
   test("that ACLs hide are not gone: those of before stay, and it is said once", async () => {
     consul.set("web", [healthEntry("web", "w1")]);
     consul.write("sluice/services/web", "mode: tcp");
