@@ -15,7 +15,6 @@ import {
   statfsSync,
   writeFileSync,
 } from "node:fs";
-import { networkInterfaces } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 
@@ -192,9 +191,10 @@ function mounts() {
 
 /** The first three numbers of a subnet of 198.18.0.0/17 that no interface here has an address of. */
 function freeSubnet() {
-  const taken = Object.values(networkInterfaces())
-    .flat()
-    .map(({ address }) => address.split(".").slice(0, 3).join("."));
+  // Bridges that are down count too, as an engine that ended leaves its own behind: networkInterfaces() passes them over.
+  const taken = [...command("ip", ["-4", "-oneline", "address"]).matchAll(/ inet (\d+[.]\d+[.]\d+)[.]/g)].map(
+    ([, subnet]) => subnet,
+  );
   const free = [...Array(128).keys()].map((third) => `198.18.${third}`).find((subnet) => !taken.includes(subnet));
   if (free === undefined) throw new Error("every subnet of 198.18.0.0/17 is taken");
   return free;
