@@ -22,7 +22,8 @@ consul=hashicorp/consul:1.19
 
 has_image() { docker image inspect "$1" >/dev/null 2>&1; }
 # A registry that cannot be reached may answer nothing at all.
-pull() { timeout "${SETUP_PULL_SECONDS:-20}" docker pull --quiet "$1" >/dev/null 2>&1; }
+pull() { timeout "${SETUP_PULL_SECONDS:-180}" docker pull --quiet "$1" >&2; }
+stand_in() { say "making a stand-in for it; \"docker rmi $1\" removes that one, and the next pull brings the real one"; }
 
 # Run by `watched`, in shells of their own: make_root's second step, and import_debian's.
 pack_root() {
@@ -98,5 +99,5 @@ import_consul() {
   }
 }
 
-has_image "$debian" || pull "$debian" || import_debian || fail "$debian could neither be pulled nor made"
-has_image "$consul" || pull "$consul" || import_consul || fail "$consul could neither be pulled nor made"
+has_image "$debian" || pull "$debian" || { stand_in "$debian" && import_debian; } || fail "$debian could neither be pulled nor made"
+has_image "$consul" || pull "$consul" || { stand_in "$consul" && import_consul; } || fail "$consul could neither be pulled nor made"

@@ -64,6 +64,8 @@ const failures = [];
 const skips = [];
 /** One line for each suite: what it ran on, what came of it, how long it took. */
 const suites = [];
+/** What the last line says besides. */
+let closing = "";
 let running;
 let engine;
 
@@ -126,7 +128,7 @@ console.log("");
 for (const suite of suites) console.log(suite);
 for (const skip of skips) console.log(`NOT RUN  ${skip}`);
 for (const failure of failures) console.log(`FAILED  ${failure}`);
-console.log(`${total.passed} passed, ${total.failed} failed${total.skipped > 0 ? `, ${total.skipped} skipped` : ""}`);
+console.log(`${total.passed} passed, ${total.failed} failed${total.skipped > 0 ? `, ${total.skipped} skipped` : ""}${closing}`);
 process.exitCode = total.failed > 0 ? 1 : 0;
 
 /** Runs a script of package.json that passes or fails as a whole. */
@@ -216,7 +218,10 @@ async function endToEnd() {
     if (problem !== undefined) fail(`${title}: ${problem}`);
     else if (missing === undefined) await tests([containers], ["--runInBand"]);
     else if (ci) fail(`${title}: ${missing}`);
-    else skips.push(`${title}: ${missing}`);
+    else {
+      skips.push(`${title}: ${missing}`);
+      closing = `, NO TEST WITH CONTAINERS: ${missing}`;
+    }
     await engine?.end();
   } catch (thrown) {
     fail(`${title}: ${thrown.message}`);

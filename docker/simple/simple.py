@@ -6,6 +6,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 
 class Handler(BaseHTTPRequestHandler):
+    # Head and body leave in one write: who is killed has answered whole, or not at all, and then HAProxy asks another.
+    wbufsize = -1
+
     def do_GET(self):
         body = f"{socket.gethostname()}\n".encode()
         self.send_response(200)

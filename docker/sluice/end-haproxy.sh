@@ -4,7 +4,7 @@
 # no new connection is taken, requests under way go on, for END_LIMIT seconds at most.
 set -eu
 
-limit=${END_LIMIT:-7}
+limit=${END_LIMIT:-5}
 
 end() {
   trap '' TERM
