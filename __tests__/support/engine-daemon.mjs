@@ -29,6 +29,7 @@ const startLimitMs = 60_000;
 const endLimitMs = 30_000;
 /** File systems that cannot carry overlay2 (statfs(2)): tmpfs, overlayfs. */
 const unfit = [0x01021994, 0x794c7630];
+const forwardingFile = "/proc/sys/net/ipv4/ip_forward";
 /** Debian keeps the daemon and the network's tools there. */
 const path = `${process.env.PATH}:/usr/sbin:/sbin:/usr/local/bin`;
 
@@ -45,7 +46,7 @@ export async function startEngine() {
   const data = mkdtempSync(join(parent, `${prefix}data-`));
   const host = `unix://${join(directory, "docker.sock")}`;
   const bridge = `sluice${directory.slice(-6).toLowerCase()}`;
-  const engine = { pid: 0, owner: process.pid, directory, data, bridge };
+  const engine = { pid: 0, owner: process.pid, directory, data, bridge, before: forwarding() };
   const record = () => writeFileSync(join(directory, "engine.json"), JSON.stringify(engine));
   record();
   try {
@@ -125,7 +126,7 @@ function spawnDaemon(args, log) {
 }
 
 /** Ends a daemon that is still the one it was, with its containers, and removes all it had. */
-async function remove({ pid, directory, data, bridge }) {
+async function remove({ pid, directory, data, bridge, before }) {
   const runs = () => pid > 0 && commandLine(pid).includes(directory);
   if (runs()) {
     // Containers that heed no SIGTERM would be waited for.
@@ -151,8 +152,20 @@ async function remove({ pid, directory, data, bridge }) {
   }
   removeRules(bridge);
   attempt("ip", ["link", "delete", bridge]);
+  restoreForwarding(before);
   rmSync(data, { recursive: true, force: true, maxRetries: 5 });
   rmSync(directory, { recursive: true, force: true, maxRetries: 5 });
+}
+
+/** Whether this machine passes packets on, and which: a daemon turns that on, and denies what is not its own. */
+function forwarding() {
+  const policy = /^-P FORWARD (\w+)/m.exec(attempt("iptables", ["-S", "FORWARD"]) ?? "")?.[1];
+  return { on: readFileSync(forwardingFile, "utf8").trim(), policy };
+}
+
+function restoreForwarding({ on, policy }) {
+  if (policy !== undefined) attempt("iptables", ["-P", "FORWARD", policy]);
+  attempt("sysctl", ["-qw", `net.ipv4.ip_forward=${on}`]);
 }
 
 function processes() {
