@@ -1,13 +1,13 @@
 import { afterEach, beforeEach, describe, expect, jest, test } from "@jest/globals";
 import type { ConsulAgent } from "../support/consul-agent.ts";
 import { docker } from "../support/docker.ts";
+import { engineSocket } from "../support/docker-socket.ts";
 import { type EngineProxy, proxyEngine, type RegistrarProcess, runRegistrar } from "../support/registrar-process.ts";
 import { eventually } from "../support/sluice.ts";
 import { Scene } from "../support/system.ts";
 
 jest.setTimeout(180_000);
 
-const engineSocket = (process.env["DOCKER_HOST"] || "unix:///var/run/docker.sock").replace(/^unix:\/\//, "");
 const prefix = `sluice-e2e-r${process.pid}`;
 const host = "e2e";
 let scene: Scene;
@@ -17,7 +17,7 @@ let engine: EngineProxy;
 beforeEach(async () => {
   scene = new Scene();
   consul = await scene.consul();
-  engine = await proxyEngine(scene, engineSocket);
+  engine = await proxyEngine(scene, engineSocket());
 });
 
 afterEach(() => scene.end());
@@ -118,8 +118,10 @@ describe("on a real engine", () => {
     const from = running.lines().length;
     await docker(["stop", "-t", "10", container]);
     await becomes(service, undefined);
-    const lines = running.lines().slice(from);
-    expect(lines.map(({ msg }) => msg)).toEqual(["in maintenance", `no longer registered as ${service}`]);
+    const stopped = running.lines().slice(from);
+    const gone = `no longer registered as ${service}`;
+    // It ends within ms: where its end is heard in the same look as the signal, there is nothing to keep requests from.
+    expect([["in maintenance", gone], [gone]]).toContainEqual(stopped.map(({ msg }) => msg));
     await docker(["start", container]);
     await becomes(service, [wellNode]);
     const killedFrom = running.lines().length;
@@ -130,7 +132,7 @@ describe("on a real engine", () => {
         .lines()
         .slice(killedFrom)
         .map(({ msg }) => msg),
-    ).toEqual([`no longer registered as ${service}`]);
+    ).toEqual([gone]);
   });
 
   test("a container that does not listen is in maintenance until it is killed", async () => {

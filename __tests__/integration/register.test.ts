@@ -281,6 +281,26 @@ test("an agent that was restarted without its data has it back", async () => {
   );
 });
 
+test("an unwell instance that was forgotten comes back as critical, and is passing when it is well", async () => {
+  const health = await startGrpcHealth({ "protos.Ping": true });
+  scene.defer(() => health.stop());
+  const args = ["--name", "web", "--port", String(health.port), "--id", "w", "--check", "grpc"];
+  // The agent's own check comes too late to have a say.
+  const check = ["--check-path", "protos.Ping", "--check-interval", "1h"];
+  const run = runRegister(scene, [...agent, ...args, ...check, ...quick, "--", "sleep", "600"]);
+  await run.logged("registered");
+  const status = async () => (await instancesOf(consul, "web"))[0]?.checks["service:w"];
+  for (const [serving, expected] of [
+    [false, "critical"],
+    [true, "passing"],
+  ] as const) {
+    health.set("protos.Ping", serving);
+    await consul.deregister("w");
+    await eventually("there again", async () => (await status()) !== undefined, 30_000);
+    expect(await status()).toBe(expected);
+  }
+});
+
 test("the agent's file in docs/register.md is one that Consul takes", () => {
   const doc = readFileSync(new URL("../../docs/register.md", import.meta.url), "utf8");
   const [, json = ""] = /^```json\n([\s\S]*?)^```/m.exec(doc) ?? [];

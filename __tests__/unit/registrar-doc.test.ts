@@ -37,9 +37,7 @@ describe("docs/registrar.md", () => {
     const words = rows("What a container says").flatMap(({ first }) => first.match(/SERVICE_[A-Z_]+/g) ?? []);
     expect(words.length).toBeGreaterThanOrEqual(14);
     for (const word of words.filter((one) => one.includes("CHECK"))) {
-      const { services } = wishOf(container("c", { environment: [`${word}=x`] }), plainOptions, "h", {
-        ownNetworks: [],
-      });
+      const { services } = wishOf(container("c", { environment: [`${word}=x`] }), plainOptions, "h", {});
       // A word that nobody knows would be meta.
       expect(Object.keys(services[0]?.registration.meta ?? {})).toHaveLength(3);
     }
@@ -48,7 +46,7 @@ describe("docs/registrar.md", () => {
   test("shows a container that is registered as it says", () => {
     const [line = ""] = /^docker run .*$/m.exec(document) ?? [];
     const environment = [...line.matchAll(/-e (\S+)/g)].map(([, word = ""]) => word);
-    const wish = wishOf(container("c", { environment }), plainOptions, "h", { ownNetworks: [] });
+    const wish = wishOf(container("c", { environment }), plainOptions, "h", {});
     expect(wish.problems).toEqual([]);
     expect(wish.services[0]?.registration).toMatchObject({
       name: "shop",

@@ -46,7 +46,8 @@ export function addRegisterCommand(program: Command, terminal: Terminal, outcome
       ...(flags["json"] === true && { pretty: false }),
     });
     try {
-      outcome.exitCode = await runRegister({ register, command: words, settings, clock: systemClock, logger }, process);
+      const options = { register, command: words, env: terminal.env, settings, clock: systemClock, logger };
+      outcome.exitCode = await runRegister(options, process);
     } catch (thrown) {
       const error = toSluiceError(thrown);
       logger.error({ error }, error.message);

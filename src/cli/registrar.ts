@@ -60,7 +60,7 @@ export function addRegistrarCommand(program: Command, terminal: Terminal, _outco
     .option("--internal", "register the containers' own addresses and exposed ports, not those published on the host")
     .option(
       "--network <name>",
-      "with --internal: the network whose address counts (default: one the registrar is on too)",
+      "with --internal: the network whose address counts (default: those its own container is on)",
     )
     .option("--ip <address>", "address of published ports (default: that of the agent)", ipAddress)
     .option("--ip-from-label <label>", "a label of a container that says its address")
@@ -123,9 +123,9 @@ export function addRegistrarCommand(program: Command, terminal: Terminal, _outco
       logger,
       options: {
         internal: words.internal === true,
-        ...(words.network !== undefined && { network: words.network }),
+        ...(words.network && { network: words.network }),
         ...(words.ip !== undefined && { address: words.ip }),
-        ...(words.ipFromLabel !== undefined && { addressLabel: words.ipFromLabel }),
+        ...(words.ipFromLabel && { addressLabel: words.ipFromLabel }),
         tags: commaList(words.tags),
         explicit: words.explicit === true,
         healthcheck: words.healthcheck,
@@ -182,9 +182,10 @@ function seconds(text: string): number {
   throw new InvalidArgumentError(parsed.error.issues.map(({ message }) => message).join("; "));
 }
 
-function ipAddress(text: string): string {
+/** @returns undefined where it is empty, which to Go's flags is as if it were not given */
+function ipAddress(text: string): string | undefined {
+  if (text === "") return undefined;
   const address = canonicalIp(text);
-  // Go's flags may be empty.
   if (address === undefined) throw new InvalidArgumentError("not an IP address");
   return address;
 }

@@ -2,6 +2,7 @@ import type { Agent } from "node:https";
 import axios from "axios";
 import { z } from "zod";
 import { SluiceError } from "../support/errors.ts";
+import { isUsableId } from "./usable-id.ts";
 
 /**
  * How the agent finds out whether a service is well (Consul: "Health Checks"). A TTL check is critical when nobody says
@@ -70,7 +71,10 @@ export interface RegisteredCheck {
   readonly notes: string;
 }
 
-/** The part of a Consul agent that keeps the services of its node. */
+/**
+ * The part of a Consul agent that keeps the services of its node. All but the first two throw ERR_CONSUL_ID_INVALID,
+ * before anything is asked, for the ids `.` and `..`: {@link isUsableId}.
+ */
 export interface ServiceAgent {
   /** @throws {SluiceError} ERR_CONSUL_UNREACHABLE, ERR_CONSUL_STATUS, ERR_CONSUL_ANSWER_INVALID; as the others */
   services(signal: AbortSignal): Promise<readonly Registered[]>;
@@ -158,6 +162,7 @@ export class AgentClient implements ServiceAgent {
   }
 
   async register(registration: Registration, signal: AbortSignal): Promise<void> {
+    needUsable(registration.id);
     const { id, name, address, port, tags = [], meta, check } = registration;
     // Checks of an earlier registration of this id that are not in this one go: they would stay critical for ever.
     await this.ask("PUT", "/agent/service/register?replace-existing-checks=true", signal, {
@@ -172,12 +177,12 @@ export class AgentClient implements ServiceAgent {
   }
 
   async deregister(id: string, signal: AbortSignal): Promise<void> {
-    await this.ask("PUT", `/agent/service/deregister/${encodeURIComponent(id)}`, signal);
+    await this.ask("PUT", `/agent/service/deregister/${inPath(id)}`, signal);
   }
 
   async maintain(id: string, on: boolean, reason: string, signal: AbortSignal): Promise<void> {
     const query = new URLSearchParams({ enable: String(on), reason });
-    await this.ask("PUT", `/agent/service/maintenance/${encodeURIComponent(id)}?${query}`, signal);
+    await this.ask("PUT", `/agent/service/maintenance/${inPath(id)}?${query}`, signal);
   }
 
   passTtl(id: string, output: string, signal: AbortSignal): Promise<void> {
@@ -185,6 +190,7 @@ export class AgentClient implements ServiceAgent {
   }
 
   async updateTtl(id: string, status: CheckStatus, output: string, signal: AbortSignal): Promise<void> {
+    needUsable(id);
     const path = `/agent/check/update/${encodeURIComponent(`service:${id}`)}`;
     await this.ask("PUT", path, signal, { Status: status, Output: output });
   }
@@ -230,6 +236,18 @@ export class AgentClient implements ServiceAgent {
       });
     }
   }
+}
+
+function needUsable(id: string): void {
+  if (isUsableId(id)) return;
+  throw new SluiceError("ERR_CONSUL_ID_INVALID", `${JSON.stringify(id)} cannot be the id of a service`, {
+    details: { id },
+  });
+}
+
+function inPath(id: string): string {
+  needUsable(id);
+  return encodeURIComponent(id);
 }
 
 /** A check in the words of Consul's API. Its id is the one Consul itself gives a service's only check. */

@@ -9,6 +9,7 @@ export const errorCodes = {
   ERR_CONSUL_UNREACHABLE: "Consul did not answer",
   ERR_CONSUL_STATUS: "Consul answered with an error status",
   ERR_CONSUL_ANSWER_INVALID: "Consul's answer does not have the shape of its documentation",
+  ERR_CONSUL_ID_INVALID: "no path of Consul's API can hold this id of a service",
   ERR_DOCKER_UNREACHABLE: "the Docker engine did not answer",
   ERR_DOCKER_STATUS: "the Docker engine answered with an error status",
   ERR_DOCKER_ANSWER_INVALID: "the Docker engine's answer does not have the shape of its documentation",

@@ -38,6 +38,15 @@ describe("wrong use is said", () => {
   });
 });
 
+test.each(["-ip=", "-tags=", "-useIpFromLabel=", "--ip="])(
+  "%s is as if it were not given, as Go's flags are",
+  async (word) => {
+    const { err } = await fails(`${word} etcd://h:1`);
+    // What is complained of first behind it.
+    expect(err).toContain("services are registered with Consul alone");
+  },
+);
+
 test("the help names every option that docs/registrar.md does", async () => {
   let help = "";
   const terminal = { out: (text: string) => (help += text), err: () => undefined, env: {} };

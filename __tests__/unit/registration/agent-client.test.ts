@@ -99,6 +99,19 @@ describe("the agent", () => {
     expect(JSON.parse(seen[2]?.body ?? "")).toEqual({ Status: "passing", Output: "all is well" });
   });
 
+  test.each([".", ".."])("is never given the id %j, which it could not be told to forget", async (id) => {
+    const asked = [
+      client.register({ id, name: "shop", port: 80, meta: {} }, signal),
+      client.deregister(id, signal),
+      client.maintain(id, true, "going", signal),
+      client.updateTtl(id, "passing", "", signal),
+    ];
+    for (const one of asked) await expect(one).rejects.toMatchObject({ code: "ERR_CONSUL_ID_INVALID" });
+    expect(seen).toEqual([]);
+    await client.deregister("...", signal);
+    expect(seen.map(({ url }) => url)).toEqual(["/v1/agent/service/deregister/..."]);
+  });
+
   const pace = { intervalMs: 5_000, timeoutMs: 1_500 };
   const paceBody = { Interval: "5000ms", Timeout: "1500ms" };
   test.each<[ServiceCheck, object]>([

@@ -49,12 +49,17 @@ export class ContainerView {
   /** An event named this container: what is known of it may be of the past. */
   changed(id: string): void {
     this.named.add(id);
+  }
+
+  /** A container has been started: what was told of its end is over. */
+  started(id: string): void {
+    this.named.add(id);
     this.ends.delete(id);
   }
 
   /**
    * A container has ended. The engine tells it before it takes the container down, and lists it as running until that is
-   * done.
+   * done. More is told on the way, as that it has left its networks: only {@link started} makes it run again.
    *
    * @param atMs by the engine's clock
    */

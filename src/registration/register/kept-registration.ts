@@ -15,6 +15,8 @@ export interface KeptRegistrationOptions {
   readonly retryIntervalMs: number;
   /** How often the agent is asked whether it still has it, and a TTL is renewed. */
   readonly lookAgainMs: number;
+  /** Whether it is well: asked before it is registered once more. */
+  readonly ready: () => Promise<boolean>;
   /** Of a TTL check: whether the service's port answers. */
   readonly port?: () => Promise<ProbeAnswer>;
   readonly clock: Clock;
@@ -116,28 +118,47 @@ export class KeptRegistration {
     }
   }
 
-  /** Deregisters it where it may be registered. Never rejects, and takes 2 s at the longest. */
-  async leave(): Promise<void> {
+  /**
+   * Deregisters it where it may be registered. Never rejects, and takes 2 s at the longest.
+   *
+   * @returns whether the agent has it no longer
+   */
+  async leave(): Promise<boolean> {
     this.leaving = true;
-    if (!this.tried) return;
+    if (!this.tried) return true;
     const { agent, id, logger } = this.options;
     try {
       await this.within((signal) => agent.deregister(id, signal));
       logger.info({ id }, "deregistered");
+      return true;
     } catch (thrown) {
       const error = toSluiceError(thrown);
       // The agent has forgotten it already.
-      if (error.details["status"] === 404) return;
+      if (error.details["status"] === 404) return true;
       logger.warn({ id, reason: error.message }, "cannot be deregistered; the agent forgets it by its check alone");
+      return false;
     }
   }
 
   private async register(signal: AbortSignal): Promise<void> {
-    const registration = await this.options.registration();
+    const registration = await this.nextRegistration();
     signal.throwIfAborted();
+    // Told to go meanwhile: registering would end its maintenance.
+    if (this.leaving) return;
     this.tried = true;
     await this.options.agent.register(registration, signal);
     this.entered = registration;
+  }
+
+  /**
+   * For the first time as it is. After that the agent may have forgotten it because it was critical too long: what is
+   * not well now is critical from the start, and takes no traffic before a check finds it well.
+   */
+  private async nextRegistration(): Promise<Registration> {
+    const { registration, ready } = this.options;
+    const wanted = await registration();
+    if (this.entered === undefined || wanted.check === undefined || (await ready())) return wanted;
+    return { ...wanted, check: { ...wanted.check, status: "critical" } };
   }
 
   private async settle(signal: AbortSignal): Promise<void> {
@@ -147,6 +168,7 @@ export class KeptRegistration {
       if (this.leaving) return;
       logger.warn({ id, known: known !== undefined }, "the agent has it no longer as it was; registering again");
       await this.register(signal);
+      if (this.leaving) return;
     }
     if (port === undefined) return;
     const answer = await port();

@@ -1,6 +1,7 @@
 import { request } from "node:http";
 import { connect } from "node:http2";
 import { networkInterfaces } from "node:os";
+import type { Clock } from "../../support/clock.ts";
 import { hostAndPort } from "../../support/ip.ts";
 import { type ProbeAnswer, probeTcp } from "../../support/tcp-probe.ts";
 import type { Register } from "./read-options.ts";
@@ -16,7 +17,7 @@ export interface Look {
 }
 
 /** Looks at the place of `--listen`: without a host at 127.0.0.1 and then at each address of this host. */
-export function lookAt({ listen, address, check }: Pick<Register, "listen" | "address" | "check">): Look {
+export function lookAt({ listen, address, check }: Pick<Register, "listen" | "address" | "check">, clock: Clock): Look {
   let found = listen.host;
   const port = async () => {
     const hosts = found === undefined ? candidates(address) : [found];
@@ -35,10 +36,15 @@ export function lookAt({ listen, address, check }: Pick<Register, "listen" | "ad
     host,
     ready: async () => {
       if ((await port()) !== "accepts") return false;
-      const place = { host: host(), port: listen.port, path: check.path, timeoutMs: check.timeoutMs };
-      if (check.kind === "http") return answersHttp(place);
-      if (check.kind === "grpc") return servesGrpc(place);
-      return true;
+      if (check.kind !== "http" && check.kind !== "grpc") return true;
+      const deadline = new AbortController();
+      const stopTimer = clock.timer(check.timeoutMs, () => deadline.abort());
+      const place = { host: host(), port: listen.port, path: check.path, signal: deadline.signal };
+      try {
+        return await (check.kind === "http" ? answersHttp(place) : servesGrpc(place));
+      } finally {
+        stopTimer();
+      }
     },
   };
 }
@@ -47,7 +53,8 @@ interface Place {
   readonly host: string;
   readonly port: number;
   readonly path: string;
-  readonly timeoutMs: number;
+  /** Aborts when the answer is too late. */
+  readonly signal: AbortSignal;
 }
 
 /** The addresses a process of this host may listen on. */
@@ -59,9 +66,9 @@ function candidates(address: string | undefined): readonly string[] {
 }
 
 /** Whether a GET is answered with 2xx, which is what Consul takes for passing (Consul: "Health Checks", HTTP). */
-function answersHttp({ host, port, path, timeoutMs }: Place): Promise<boolean> {
+function answersHttp({ host, port, path, signal }: Place): Promise<boolean> {
   return new Promise((resolve) => {
-    const call = request({ host, port, path, agent: false, signal: AbortSignal.timeout(timeoutMs) }, (response) => {
+    const call = request({ host, port, path, agent: false, signal }, (response) => {
       const { statusCode = 0 } = response;
       response.destroy();
       resolve(statusCode >= 200 && statusCode < 300);
@@ -80,15 +87,14 @@ const serving = 1;
  *     HealthCheckRequest  { string service = 1 }   0a <length> <name>
  *     HealthCheckResponse { Status status = 1 }    08 <status>
  */
-function servesGrpc({ host, port, path: service, timeoutMs }: Place): Promise<boolean> {
+function servesGrpc({ host, port, path: service, signal }: Place): Promise<boolean> {
   return new Promise((resolve) => {
     const session = connect(`http://${hostAndPort(host, port)}`);
-    const timer = setTimeout(() => end(false), timeoutMs);
     const end = (is: boolean) => {
-      clearTimeout(timer);
       session.destroy();
       resolve(is);
     };
+    signal.addEventListener("abort", () => end(false), { once: true });
     session.on("error", () => end(false));
     const stream = session.request({
       ":method": "POST",

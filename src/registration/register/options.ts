@@ -3,6 +3,7 @@ import { duration, durationWithin } from "../../settings/duration.ts";
 import { nearest } from "../../settings/nearest.ts";
 import { text } from "../../settings/text.ts";
 import { canonicalIp } from "../../support/ip.ts";
+import { isUsableId } from "../usable-id.ts";
 
 /** An option of `sluice register`: its flag, the variables that say the same, and what it takes. */
 export interface RegisterOption {
@@ -26,6 +27,8 @@ const port = z.string().refine((value) => /^\d{1,5}$/.test(value) && Number(valu
   error: "not a port; write a number from 1 to 65535",
 });
 const portNumber = port.transform(Number);
+
+const id = text.refine(isUsableId, { error: "not an id: Consul could not be told to forget it" });
 
 const address = text.refine((value) => canonicalIp(value) !== undefined && !/^(0\.0\.0\.0|::)$/.test(value), {
   error: "not an IP address that others can reach",
@@ -76,7 +79,7 @@ const path = text.refine((value) => !/\s|:\/\//.test(value), {
 export const registerOptions = {
   name: { flag: "--name", value: "name", known: ["APP_NAME"], help: "the service's name", schema: text },
   port: { flag: "--port", value: "port", known: ["APP_PORT"], help: "the port others reach it at", schema: portNumber },
-  id: { flag: "--id", value: "id", help: "its id (default: <host name>-<name>-<port>)", schema: text },
+  id: { flag: "--id", value: "id", help: "its id (default: <host name>-<name>-<port>)", schema: id },
   address: {
     flag: "--address",
     value: "ip",

@@ -15,6 +15,8 @@ import { Wrapping } from "./wrapping.ts";
 export interface RunRegisterOptions {
   readonly register: Register;
   readonly command: readonly string[];
+  /** Ours; the command has it without what is ours alone. */
+  readonly env: NodeJS.ProcessEnv;
   readonly settings: Pick<Settings, "consul" | "stats">;
   readonly clock: Clock;
   readonly logger: Logger;
@@ -37,9 +39,9 @@ const lookAgainMs = 5_000;
  * @throws {SluiceError} ERR_REGISTER_COMMAND; with `--once` ERR_REGISTER_REFUSED
  */
 export async function runRegister(options: RunRegisterOptions, signals: Signals): Promise<number> {
-  const { register, command, settings, clock, logger } = options;
+  const { register, command, env, settings, clock, logger } = options;
   const place = agentPlace(parseEndpoint(settings.consul.address));
-  const look = lookAt(register);
+  const look = lookAt(register, clock);
   const kept = new KeptRegistration({
     agent: openAgent(settings.consul, clock, logger),
     id: register.id,
@@ -49,6 +51,7 @@ export async function runRegister(options: RunRegisterOptions, signals: Signals)
     },
     tries: register.tries,
     retryIntervalMs: register.retryIntervalMs,
+    ready: () => look.ready(),
     lookAgainMs: register.check.kind === "ttl" ? Math.min(lookAgainMs, register.check.intervalMs) : lookAgainMs,
     ...(register.check.kind === "ttl" && { port: () => look.port() }),
     clock,
@@ -64,7 +67,7 @@ export async function runRegister(options: RunRegisterOptions, signals: Signals)
   const early: NodeJS.Signals[] = [];
   for (const name of ends) signals.on(name, () => (wrapping === undefined ? early.push(name) : wrapping.stop(name)));
   for (const name of passed) signals.on(name, () => wrapping?.pass(name));
-  const process = await startProcess(command);
+  const process = await startProcess(command, env);
   wrapping = new Wrapping({
     register,
     process,

@@ -18,11 +18,13 @@ export interface WrappedProcess {
  * Starts a command with our standard streams. It has a session of its own (setsid(2)): Ctrl-C on a terminal goes to us
  * alone, and reaches it when it is drained.
  *
+ * @param env what it has, but for `SLUICE_…`: settings of ours, with passwords and a token, that are none of its business
  * @throws {SluiceError} ERR_REGISTER_COMMAND; `details.status` is what a shell would exit with, 127 or 126
  */
-export async function startProcess(command: readonly string[]): Promise<WrappedProcess> {
+export async function startProcess(command: readonly string[], env: NodeJS.ProcessEnv): Promise<WrappedProcess> {
   const [program = "", ...args] = command;
-  const child = spawn(program, args, { stdio: "inherit", detached: true });
+  const theirs = Object.fromEntries(Object.entries(env).filter(([name]) => !name.startsWith("SLUICE_")));
+  const child = spawn(program, args, { env: theirs, stdio: "inherit", detached: true });
   const ended = new Promise<number>((resolve) => {
     child.once("exit", (code, signal) => resolve(code ?? 128 + (signal === null ? 0 : constants.signals[signal])));
   });

@@ -28,6 +28,7 @@ const failed = 1;
  *       └─ not in time: ends       └──── ends by itself ────▶ leaves
  *
  * Whatever happens, the process is not left behind, and what was registered is deregistered before it is told to stop.
+ * An agent that refuses maintenance is told to deregister at once, and the drain comes after that.
  */
 export class Wrapping {
   private readonly options: WrappingOptions;
@@ -69,6 +70,15 @@ export class Wrapping {
     });
     let failure: SluiceError | undefined;
     let untilGone: Promise<void> | undefined;
+    let left: Promise<boolean> | undefined;
+    const leave = () => {
+      left ??= (async () => {
+        keeping.abort();
+        await untilGone;
+        return kept.leave();
+      })();
+      return left;
+    };
     try {
       await this.becomesReady();
       await kept.enter(this.serving.signal);
@@ -78,10 +88,8 @@ export class Wrapping {
       if (!this.serving.signal.aborted) failure = toSluiceError(thrown);
     }
     if (failure !== undefined) logger.error({ id: register.id, error: failure }, failure.message);
-    else if (this.stopping !== undefined) await this.drain(this.stopping);
-    keeping.abort();
-    await untilGone;
-    await kept.leave();
+    else if (this.stopping !== undefined) await this.drain(this.stopping, leave);
+    await leave();
     const status = await this.end(register.stopSignal ?? this.stopping ?? "SIGTERM");
     return failure === undefined ? status : failed;
   }
@@ -101,13 +109,16 @@ export class Wrapping {
     signal.throwIfAborted();
   }
 
-  /** Out of the load, and then until it carries nothing: so long as is asked for, or until all are sure. */
-  private async drain(cause: NodeJS.Signals): Promise<void> {
+  /**
+   * Out of the load, and then until it carries nothing: so long as is asked for, or until all are sure. Where the agent
+   * takes neither maintenance nor that it leaves, nobody is told, and waiting would help nobody.
+   */
+  private async drain(cause: NodeJS.Signals, leave: () => Promise<boolean>): Promise<void> {
     const { kept, nothingLeft, register, clock, logger } = this.options;
     const { registered } = kept;
     if (registered === undefined || this.hurry.signal.aborted) return;
     const begun = clock.now();
-    if (!(await kept.drain(`sluice register: ${cause}`))) return;
+    if (!(await kept.drain(`sluice register: ${cause}`)) && !(await leave())) return;
     const enough = new AbortController();
     const over = AbortSignal.any([this.hurry.signal, enough.signal]);
     const late = clock.sleep(register.drainMs, over).then(

@@ -2,7 +2,7 @@
 export interface RegistrarOptions {
   /** The containers' own addresses and exposed ports, in place of those published on the host. */
   readonly internal: boolean;
-  /** The network whose address counts with {@link internal}. Default: one that the registrar's own container is on. */
+  /** The network whose address counts with {@link internal}. Default: those that the registrar's own container is on. */
   readonly network?: string;
   /** The address of published ports. Default: the one they were published on, else the agent's own. */
   readonly address?: string;

@@ -1,5 +1,6 @@
 import { canonicalIp } from "../../support/ip.ts";
 import type { Binding, Container, ContainerPort } from "../docker/types.ts";
+import { addressInside, networksOf, type OwnNetworks } from "./networks.ts";
 import type { RegistrarOptions } from "./options.ts";
 
 /** Where one port of a container is reached. */
@@ -16,9 +17,9 @@ const anywhere: ReadonlySet<string> = new Set(["", "0.0.0.0", "::"]);
 
 /** What else decides where a container is reached. */
 export interface Surroundings {
-  /** The networks that the registrar's own container is on; none where it is not in one. */
-  readonly ownNetworks: readonly string[];
-  /** The container whose network another one shares (`--network container:<id>`). */
+  /** undefined: the registrar runs outside of any container. */
+  readonly own?: OwnNetworks;
+  /** A container that runs, by its id or name. */
   readonly containerOf?: (idOrName: string) => Container | undefined;
 }
 
@@ -51,33 +52,11 @@ export function placesOf(
     };
   }
   if (container.ports.length === 0) return { places: [] };
-  const inside = given === undefined ? insideAddress(container, options.network, surroundings) : address;
-  if (inside === undefined) {
-    const { network } = options;
-    return {
-      places: [],
-      problem: network === undefined ? "it has no address on a network" : `it is not on the network ${network}`,
-    };
-  }
-  return { places: container.ports.map((port) => placeAt(port, port.port, inside)) };
-}
-
-/** The container's address on the network asked for, on one it shares with us, or else on its first by name. */
-function insideAddress(
-  container: Container,
-  network: string | undefined,
-  { ownNetworks, containerOf }: Surroundings,
-): string | undefined {
-  const [, shared] = /^container:(.+)$/.exec(container.networkMode) ?? [];
-  const { networks } = (shared === undefined ? undefined : containerOf?.(shared)) ?? container;
-  if (network !== undefined) {
-    // Compose puts the project's name before the network's.
-    const name = [...networks.keys()].sort().find((one) => one === network || one.endsWith(`_${network}`));
-    return networks.get(networks.has(network) ? network : (name ?? network));
-  }
-  const names = [...networks.keys()].sort();
-  const name = names.find((one) => ownNetworks.includes(one)) ?? names[0];
-  return name === undefined ? undefined : networks.get(name);
+  if (given !== undefined) return { places: container.ports.map((port) => placeAt(port, port.port, address)) };
+  const { own, containerOf = () => undefined } = surroundings;
+  const inside = addressInside(networksOf(container, containerOf) ?? container.networks, options.network, own);
+  if (inside.problem !== undefined) return { places: [], problem: inside.problem };
+  return { places: container.ports.map((port) => placeAt(port, port.port, inside.address)) };
 }
 
 function placeAt({ port: inside, protocol }: ContainerPort, port: number, address: string | undefined): Place {

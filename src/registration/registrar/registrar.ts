@@ -37,6 +37,8 @@ const settleMs = 1_000;
 /** The events may be refused for ever: a proxy before the engine may not let them through. */
 const longestSettlingMs = 10_000;
 const retry = { baseMs: 250, maxMs: lookAgainMs };
+/** The engine may never tell of our own container, and the others are not to wait for it. */
+const longestBlindMs = 10_000;
 /** How long the last deregistrations may take. */
 const farewellMs = 5_000;
 
@@ -54,6 +56,8 @@ export class Registrar {
   private readonly said: Said;
   private seen: Look | undefined;
   private host: string | undefined;
+  /** Since when the engine has had our own container and not told of it. */
+  private blindSince: number | undefined;
   private lastEventAt = Number.NEGATIVE_INFINITY;
   /** Until then signals of before our start may still be told. */
   private settledAt: number;
@@ -149,6 +153,8 @@ export class Registrar {
       const atMs = timeNs / 1_000_000;
       if (action === "kill") this.signals.heard(container, signal, atMs);
       else if (action === "die") this.view.ended(container, atMs);
+      // `restart` comes behind the `start` that belongs to it, and so perhaps behind another end.
+      else if (action === "start") this.view.started(container);
       else this.view.changed(container);
     }
     this.lastEventAt = this.deps.clock.now();
@@ -161,6 +167,7 @@ export class Registrar {
     const { containers } = seen;
     const { agent, options, adopt, clock, pace } = this.deps;
     const self = containers.find(({ id }) => this.isOurs(id));
+    if (self === undefined && this.waitsForSelf(seen)) return;
     this.host ??= this.ownName(self);
     const { host } = this;
     const desire = desireOf(containers, options, host, (container) => this.maintenance(container), self);
@@ -240,6 +247,18 @@ export class Registrar {
     if (container.state === "paused") return "the container is paused";
     // The engine's clock is taken to be ours.
     return this.signals.isStopping(container, this.deps.clock.wall()) ? "the container was told to stop" : undefined;
+  }
+
+  /** Our name, under which all is registered, and our networks are known from our own container, where we run in one. */
+  private waitsForSelf({ unknown }: Look): boolean {
+    if (!unknown.some((id) => this.isOurs(id))) return false;
+    const now = this.deps.clock.now();
+    this.blindSince ??= now;
+    if (now - this.blindSince < longestBlindMs) return true;
+    const what =
+      "the Docker engine does not tell of the registrar's own container; going on without its name and networks";
+    this.said.warn("self", { reason: "no answer about it" }, what);
+    return false;
   }
 
   private isOurs(id: string): boolean {

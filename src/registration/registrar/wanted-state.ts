@@ -1,4 +1,5 @@
 import type { Container } from "../docker/types.ts";
+import { ownNetworksOf } from "./networks.ts";
 import type { RegistrarOptions } from "./options.ts";
 import type { Surroundings } from "./places.ts";
 import type { Conflict, WantedState } from "./steps.ts";
@@ -25,9 +26,10 @@ export function desireOf(
   self: Container | undefined,
 ): Desire {
   const byName = new Map(containers.flatMap((one) => [[one.id, one] as const, [one.name, one] as const]));
+  const containerOf = (idOrName: string) => byName.get(idOrName);
   const surroundings: Surroundings = {
-    ownNetworks: [...(self?.networks.keys() ?? [])],
-    containerOf: (idOrName) => byName.get(idOrName),
+    ...(self !== undefined && { own: ownNetworksOf(self, containers, containerOf) }),
+    containerOf,
   };
   const wanted = new Map<string, WantedState>();
   const problems: Conflict[] = [];

@@ -87,7 +87,8 @@ function serviceAt(
   const stem = ownId === undefined ? `${host}:${container.name}:${place.inside}` : `${ownId}${suffix("id", "-")}`;
   const id = place.protocol === "tcp" ? stem : `${stem}:${place.protocol}`;
   if (complaint !== undefined) return { services: [], problems: [complaint] };
-  if (!isPlain(id) || id.length > longestName) return { services: [], problems: ["SERVICE_ID cannot be an id"] };
+  if (!isPlain(id) || isDots(id) || id.length > longestName)
+    return { services: [], problems: ["SERVICE_ID cannot be an id"] };
 
   const checked = checkOf(container, place, words, options, problems);
   const tags = [...tagList(words.get("tags")), ...options.tags, ...(place.protocol === "tcp" ? [] : [place.protocol])];
@@ -167,8 +168,13 @@ function imageName(image: string): string | undefined {
 
 /** Consul takes any name; these it cannot be asked for again, or its own answers are about another service. */
 function nameProblem(name: string): string | undefined {
-  if (isPlain(name) && !name.includes("/") && !/^\.{1,2}$/.test(name) && name.length <= longestName) return undefined;
+  if (isPlain(name) && !name.includes("/") && !isDots(name) && name.length <= longestName) return undefined;
   return "SERVICE_NAME cannot be a service's name: control characters, a slash, only dots, or too long";
+}
+
+/** In the path of a URL these are taken for directories and left out (RFC 3986, section 5.2.4). */
+function isDots(text: string): boolean {
+  return text === "." || text === "..";
 }
 
 function isPlain(text: string): boolean {

@@ -126,8 +126,11 @@ test("one that has ended is gone at once, though the list still shows it, until 
   view.ended(one.id, 2_000);
   expect(await view.look(signal)).toEqual({ containers: [], unknown: [] });
   expect(engine.news()).toEqual(["list"]);
-  engine.has({ ...one, startedAtMs: 3_000 });
+  // `network disconnect` comes after each end.
   view.changed(one.id);
+  expect(await view.look(signal)).toEqual({ containers: [], unknown: [] });
+  engine.has({ ...one, startedAtMs: 3_000 });
+  view.started(one.id);
   expect((await view.look(signal)).containers).toHaveLength(1);
   // What is told late of the run before.
   view.ended(one.id, 2_000);

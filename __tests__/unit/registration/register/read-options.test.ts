@@ -133,6 +133,8 @@ describe("what is wrong is said, all at once, with the nearest", () => {
   test.each([
     [{ ...needed, check: "htpp" }, ['--check: "htpp" is unknown; did you mean http?']],
     [{ name: "web" }, ["the service's port is missing: --port, or APP_PORT"]],
+    [{ ...needed, id: "." }, ['--id: "." is not an id: Consul could not be told to forget it']],
+    [{ ...needed, id: ".." }, ['--id: ".." is not an id: Consul could not be told to forget it']],
     [
       { port: "0", drain: "5x" },
       [

@@ -2,6 +2,7 @@ import { beforeEach, describe, expect, test } from "@jest/globals";
 import type { Registration } from "../../../../src/registration/agent-client.ts";
 import { KeptRegistration } from "../../../../src/registration/register/kept-registration.ts";
 import { Wrapping, type WrappingOptions } from "../../../../src/registration/register/wrapping.ts";
+import { SluiceError } from "../../../../src/support/errors.ts";
 import { silentLogger } from "../../../../src/support/logger.ts";
 import type { ProbeAnswer } from "../../../../src/support/tcp-probe.ts";
 import { FakeAgent } from "../../../support/fake-agent.ts";
@@ -48,25 +49,36 @@ beforeEach(() => {
   code = undefined;
 });
 
-const registration: Registration = { id: "w", name: "web", port: 80, tags: [], meta: {} };
+const registration: Registration = {
+  id: "w",
+  name: "web",
+  port: 80,
+  tags: [],
+  meta: {},
+  check: { kind: "ttl", name: "kept", ttlMs: 15_000, status: "passing" },
+};
 
-async function start(more: Partial<WrappingOptions> = {}, tries = 10): Promise<Wrapping> {
-  const kept = new KeptRegistration({
+function keptWith(isReady: () => Promise<boolean>): KeptRegistration {
+  return new KeptRegistration({
     agent,
     id: "w",
     registration: async () => registration,
-    tries,
+    tries: 10,
     retryIntervalMs: 1_000,
     lookAgainMs: 5_000,
     port: async () => port,
+    ready: isReady,
     clock,
     logger: silentLogger,
     random: () => 1,
   });
+}
+
+async function start(more: Partial<WrappingOptions> = {}): Promise<Wrapping> {
   const wrapping = new Wrapping({
     register: { id: "w", waitMs: 60_000, drainMs: 5_000, graceMs: 10_000 },
     process,
-    kept,
+    kept: keptWith(async () => ready),
     ready: async () => ready,
     clock,
     logger: silentLogger,
@@ -136,6 +148,73 @@ describe("the end by a signal", () => {
     await settled();
     expect(news()).toEqual(["deregister w", "SIGTERM"]);
     expect(code).toBe(0);
+  });
+
+  describe("that cannot begin with maintenance", () => {
+    beforeEach(() => {
+      agent.maintain = () => Promise.reject(new Error("not now"));
+    });
+
+    test("deregistered first, then the drain, then told", async () => {
+      const wrapping = await start();
+      wrapping.stop("SIGTERM");
+      await clock.advance(4_999);
+      expect(news()).toEqual(["register w", "deregister w"]);
+      expect(code).toBeUndefined();
+      await clock.advance(1);
+      expect(news()).toEqual(["SIGTERM"]);
+      expect(code).toBe(0);
+      expect(clock.pending).toBe(0);
+    });
+
+    test("the load balancers' word and a second signal end that drain too", async () => {
+      const first = await start({ nothingLeft: async () => true });
+      first.stop("SIGTERM");
+      await settled();
+      expect(news()).toEqual(["register w", "deregister w", "SIGTERM"]);
+      process = new FakeProcess(agent.asked);
+      const second = await start();
+      second.stop("SIGTERM");
+      await clock.advance(100);
+      second.stop("SIGTERM");
+      await settled();
+      expect(news()).toEqual(["register w", "deregister w", "SIGTERM"]);
+    });
+
+    test("the agent that has forgotten it is as good as one that was told", async () => {
+      const forgotten = new SluiceError("ERR_CONSUL_STATUS", "unknown service", { details: { status: 404 } });
+      agent.deregister = () => Promise.reject(forgotten);
+      const wrapping = await start();
+      wrapping.stop("SIGTERM");
+      await clock.advance(4_999);
+      expect(news()).toEqual(["register w"]);
+      await clock.advance(1);
+      expect(news()).toEqual(["SIGTERM"]);
+    });
+
+    test("an agent that answers neither in time: told after 4 s, for nobody knows", async () => {
+      const late = (signal: AbortSignal) =>
+        new Promise<void>((_, reject) => signal.addEventListener("abort", () => reject(signal.reason)));
+      Object.assign(agent, {
+        maintain: (_id: string, _on: boolean, _reason: string, signal: AbortSignal) => late(signal),
+        deregister: (_id: string, signal: AbortSignal) => late(signal),
+      });
+      const wrapping = await start({ register: { id: "w", waitMs: 1, drainMs: 60_000, graceMs: 1 } });
+      wrapping.stop("SIGTERM");
+      await clock.advance(3_999);
+      expect(news()).toEqual(["register w"]);
+      await clock.advance(1);
+      expect(news()).toEqual(["SIGTERM"]);
+      expect(clock.pending).toBe(0);
+    });
+
+    test("nothing registers it again while it drains", async () => {
+      const wrapping = await start({ register: { id: "w", waitMs: 1, drainMs: 60_000, graceMs: 1 } });
+      wrapping.stop("SIGTERM");
+      await clock.advance(59_999);
+      expect(agent.news()).toEqual(["register w", "deregister w"]);
+      process.end(0);
+    });
   });
 
   test("an agent that is gone costs no drain and no process", async () => {
@@ -227,6 +306,48 @@ describe("what the agent has", () => {
     expect(news()).toEqual(["register w"]);
     await clock.advance(5_000);
     expect(news()).toEqual([]);
+    process.end(0);
+  });
+
+  test("is entered again as critical where it is unwell, as passing where it is well", async () => {
+    await start();
+    expect(agent.registrations.get("w")?.check?.status).toBe("passing");
+    ready = false;
+    port = "silent";
+    for (let round = 1; round <= 2; round += 1) {
+      // Consul has forgotten it, for it was critical so long.
+      agent.there.clear();
+      await clock.advance(5_000);
+      expect(agent.there.has("w")).toBe(true);
+      expect(agent.registrations.get("w")?.check).toEqual({ ...registration.check, status: "critical" });
+    }
+    ready = true;
+    agent.there.clear();
+    await clock.advance(5_000);
+    expect(agent.registrations.get("w")?.check?.status).toBe("passing");
+    process.end(0);
+  });
+
+  test("is not entered again where it was told to stop while it was looked at", async () => {
+    let look: (is: boolean) => void = () => undefined;
+    let asked = false;
+    const wrapping = await start({
+      kept: keptWith(() => {
+        asked = true;
+        return new Promise((resolve) => {
+          look = resolve;
+        });
+      }),
+    });
+    agent.there.clear();
+    await clock.advance(5_000);
+    expect(asked).toBe(true);
+    news();
+    wrapping.stop("SIGTERM");
+    await settled();
+    look(true);
+    await clock.advance(1_000);
+    expect(news()).toEqual(["maintain w on"]);
     process.end(0);
   });
 

@@ -166,7 +166,10 @@ describe("a container", () => {
     await clock.advance(100);
     await tell("die", one);
     expect(changes()).toEqual(["deregister h1:one:80"]);
+    // What else the engine tells of its end says nothing of another run of it.
+    for (const action of ["disconnect", "stop", "unpause", "restart"]) await tell(action, one);
     await clock.advance(10_000);
+    expect(changes()).toEqual([]);
     engine.has({ ...one, startedAtMs: clock.wall() });
     await tell("start", one);
     expect(changes()).toEqual(["register h1:one:80"]);
@@ -400,6 +403,89 @@ describe("the registrar's own container", () => {
     engine.has({ ...container("registrar_1"), id }, one);
     await start({}, { host: undefined as never, machine: { hostname: "m7", containerId: id } });
     expect(changes()).toEqual(["register m7:one:80"]);
+  });
+
+  describe("of which the engine does not tell at first", () => {
+    const self = { ...container("registrar_1", { networks: new Map([["z", "10.0.0.9"]]) }), id };
+    const inside = { ...one, networks: new Map([...one.networks, ["z", "10.0.0.1"]]) };
+    const nameless = { host: undefined as never, machine: { hostname: id.slice(0, 12) } };
+
+    /** @returns lets the engine tell */
+    function silentOfSelf(): () => void {
+      let tellNow: () => void = () => undefined;
+      const told = new Promise<void>((resolve) => {
+        tellNow = resolve;
+      });
+      const inspect = engine.inspect.bind(engine);
+      engine.inspect = async (asked) => {
+        if (asked === id) await told;
+        return inspect(asked);
+      };
+      return tellNow;
+    }
+
+    test("is waited for: it says the host's name, and which network counts", async () => {
+      engine.has(self, inside);
+      await start({ internal: true }, nameless);
+      await stop();
+      changes();
+      const tellNow = silentOfSelf();
+      await start({ internal: true }, nameless);
+      await clock.advance(6_000);
+      expect(agent.news()).toEqual([]);
+      tellNow();
+      await settled();
+      await settled();
+      expect(agent.news()).toEqual(["services", "checks"]);
+      expect(agent.there.get("registrar_1:one:80")?.address).toBe("10.0.0.1");
+    });
+
+    test("does not hold up the others for ever", async () => {
+      engine.has(self, inside);
+      silentOfSelf();
+      await start({}, nameless);
+      await clock.advance(20_000);
+      expect(changes()).toEqual([`register ${id.slice(0, 12)}:one:80`]);
+      expect(warnings).toEqual([
+        "the Docker engine does not tell of the registrar's own container; going on without its name and networks",
+      ]);
+    });
+  });
+
+  test("says which network counts, by its compose project where several are called so", async () => {
+    const on = (network: string) => ({ networks: new Map([[network, "10.0.0.1"]]) });
+    engine.has({
+      ...container("registrar_1", { ...on("shop_default"), labels: new Map([["com.docker.compose.project", "shop"]]) }),
+      id,
+    });
+    engine.has({ ...one, ...on("shop_default") }, { ...two, ...on("other_default") });
+    await start({ internal: true, network: "default" }, { machine: { hostname: "m7", containerId: id } });
+    expect(changes()).toEqual(["register h1:one:80"]);
+    expect(warnings).toEqual(["container two: it is not on the network default"]);
+  });
+
+  test("keeps out what shares no network with it", async () => {
+    engine.has({ ...container("registrar_1", { networks: new Map([["z", "10.0.0.9"]]) }), id }, one);
+    await start({ internal: true }, { machine: { hostname: "m7", containerId: id } });
+    expect(changes()).toEqual([]);
+    expect(warnings).toEqual([expect.stringContaining("container one: it shares no network with the registrar's")]);
+  });
+
+  test.each([
+    ["its host's network", { networkMode: "host", networks: new Map() }],
+    ["the network of a container that nobody knows", { networkMode: "container:nobody", networks: new Map() }],
+  ])("keeps nothing out where it is on %s", async (_, where) => {
+    engine.has({ ...container("registrar_1", where), id }, one);
+    await start({ internal: true }, { machine: { hostname: "m7", containerId: id } });
+    expect(changes()).toEqual(["register h1:one:80"]);
+  });
+
+  test("has the networks of the container whose network it shares", async () => {
+    const sidecar = container("sidecar", { environment: ["SERVICE_IGNORE=1"], networks: new Map([["z", "10.0.0.8"]]) });
+    engine.has({ ...container("r", { networkMode: `container:${sidecar.id}`, networks: new Map() }), id }, sidecar);
+    engine.has({ ...one, networks: new Map([["z", "10.0.0.1"]]) }, two);
+    await start({ internal: true }, { machine: { hostname: "m7", containerId: id } });
+    expect(changes()).toEqual(["register h1:one:80"]);
   });
 
   test("is a service where it says its name", async () => {

@@ -1,11 +1,13 @@
 import { describe, expect, test } from "@jest/globals";
 import type { Container } from "../../../../src/registration/docker/types.ts";
+import type { OwnNetworks } from "../../../../src/registration/registrar/networks.ts";
 import type { RegistrarOptions } from "../../../../src/registration/registrar/options.ts";
 import type { Surroundings } from "../../../../src/registration/registrar/places.ts";
 import { digestKey, wishOf } from "../../../../src/registration/registrar/wanted.ts";
 import { container, idOf, plainOptions, port } from "../../../support/containers.ts";
 
-const nowhere: Surroundings = { ownNetworks: [] };
+/** Outside of any container. */
+const nowhere: Surroundings = {};
 
 function wish(more: Partial<Container>, options: Partial<RegistrarOptions> = {}, surroundings = nowhere) {
   return wishOf(container("c1", more), { ...plainOptions, ...options }, "h1", surroundings);
@@ -85,6 +87,18 @@ describe("a container's names", () => {
       services: [],
       problems: [expect.stringContaining("SERVICE_NAME cannot be")],
     });
+  });
+
+  // In the path of a URL they are no ids, but directories.
+  test.each([".", "..", "a\nb", "x".repeat(300)])("%j is no id", (id) => {
+    expect(wish({ labels: new Map([["SERVICE_ID", id]]) })).toEqual({
+      services: [],
+      problems: [expect.stringContaining("SERVICE_ID cannot be")],
+    });
+  });
+
+  test.each(["...", "a/..", ".a"])("%j is an id", (id) => {
+    expect(services(named(`SERVICE_ID=${id}`))).toMatchObject([{ id }]);
   });
 });
 
@@ -186,15 +200,61 @@ describe("where it is reached", () => {
       ["a_net", "10.1.0.2"],
       ["shop_front", "10.3.0.2"],
     ]);
-    const at = (options: Partial<RegistrarOptions>, ownNetworks: readonly string[] = []) =>
-      services({ networks }, { internal: true, ...options }, { ownNetworks })[0]?.address;
+    const at = (options: Partial<RegistrarOptions>, own?: OwnNetworks) =>
+      services({ networks }, { internal: true, ...options }, { ...(own && { own }) })[0]?.address;
     expect(at({})).toBe("10.1.0.2");
-    expect(at({}, ["x", "b_net"])).toBe("10.2.0.2");
-    expect(at({ network: "shop_front" }, ["b_net"])).toBe("10.3.0.2");
+    expect(at({}, { names: ["x", "b_net"], ofAll: [] })).toBe("10.2.0.2");
+    expect(at({ network: "shop_front" }, { names: ["b_net"], ofAll: [...networks.keys()] })).toBe("10.3.0.2");
     expect(at({ network: "front" })).toBe("10.3.0.2");
     expect(wish({ networks }, { internal: true, network: "none" })).toEqual({
       services: [],
       problems: ["it is not on the network none"],
+    });
+  });
+
+  test("not at an address that the registrar's own container does not share", () => {
+    const own = { names: ["z"], ofAll: ["a", "z"] };
+    expect(wish({ networks: new Map([["a", "10.1.0.2"]]) }, { internal: true }, { own })).toEqual({
+      services: [],
+      problems: ["it shares no network with the registrar's own container; --network names the one that counts"],
+    });
+    expect(wish({ networks: new Map() }, { internal: true }, { own }).problems).toEqual([
+      "it has no address on a network",
+    ]);
+  });
+
+  describe("on the network that a name means to a registrar in a container", () => {
+    const ofAll = ["a_front", "b_front", "front", "net_x", "shop_front"];
+    const on = (network: string) => ({ networks: new Map([[network, "10.0.0.1"]]) });
+    const of = (network: string, asked: string, more: Partial<OwnNetworks> = {}) => {
+      const own = { names: [], ofAll, ...more };
+      const { services: all, problems } = wish(on(network), { internal: true, network: asked }, { own });
+      return all[0]?.registration.address ?? problems.join();
+    };
+    const several = ["a_front", "b_front", "shop_front"];
+
+    test("the one that is called so", () => {
+      expect(of("front", "front", { project: "shop" })).toBe("10.0.0.1");
+      expect(of("shop_front", "front", { project: "shop" })).toBe("it is not on the network front");
+    });
+
+    test("else that of its own compose project", () => {
+      expect(of("shop_front", "front", { project: "shop", ofAll: several })).toBe("10.0.0.1");
+      expect(of("a_front", "front", { project: "shop", ofAll: several })).toBe("it is not on the network front");
+    });
+
+    test("else the only one that ends so", () => {
+      expect(of("net_x", "x", { project: "shop" })).toBe("10.0.0.1");
+      expect(of("a_front", "x")).toBe("it is not on the network x");
+    });
+
+    test("and none where several do", () => {
+      for (const project of [{}, { project: "other" }]) {
+        expect(of("a_front", "front", { ...project, ofAll: several })).toBe(
+          "--network front may be a_front, b_front or shop_front; write the whole name",
+        );
+        expect(of("net_x", "front", { ...project, ofAll: several })).toBe("it is not on the network front");
+      }
     });
   });
 
@@ -209,7 +269,7 @@ describe("where it is reached", () => {
     const other = container("other", { networks: new Map([["n", "10.9.0.9"]]) });
     const shared = { networkMode: `container:${other.id}`, networks: new Map(), ports: [port(80)] };
     const containerOf = (id: string) => (id === other.id ? other : undefined);
-    expect(services(shared, { internal: true }, { ownNetworks: [], containerOf })[0]?.address).toBe("10.9.0.9");
+    expect(services(shared, { internal: true }, { containerOf })[0]?.address).toBe("10.9.0.9");
     expect(wish(shared, { internal: true }).problems).toEqual(["it has no address on a network"]);
   });
 
