@@ -51,7 +51,14 @@ export async function runOperator(options: OperatorOptions, signal: AbortSignal)
   const clock = systemClock;
   const startedAt = new Date().toISOString();
   const binary = await checkBinary(settings.haproxy.binary);
-  const store = await openStore(settings.haproxy.directory, { logger });
+  const store = await openStore(settings.haproxy.directory, { logger, signal }).catch((thrown) => {
+    if (signal.aborted && thrown === signal.reason) return undefined;
+    throw thrown;
+  });
+  if (store === undefined) {
+    logger.info({}, "sluice was stopped while it waited for the state directory");
+    return;
+  }
   // The parts end by this signal, which follows the caller's once the file has caught up.
   const life = new AbortController();
   let tls: OperatorTls | undefined;

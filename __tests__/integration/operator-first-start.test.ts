@@ -1,7 +1,9 @@
+import { watch } from "node:fs";
 import { chmod, readdir, rm, writeFile } from "node:fs/promises";
 import { createServer } from "node:net";
 import path from "node:path";
 import { afterEach, beforeEach, describe, expect, jest, test } from "@jest/globals";
+import { openStore } from "../../src/store/store.ts";
 import { freePort } from "../support/free-port.ts";
 import { eventually, processesOf, runtimeCommand, type SluiceHome } from "../support/sluice.ts";
 import { answers, ask, bodies, countEvents, Scene, statusNow } from "../support/system.ts";
@@ -57,6 +59,22 @@ describe("Consul is not there at the start", () => {
     await answers(home, "web.service.local");
     expect(await bodies(home, "web.service.local", 4)).toEqual(["web-1"]);
   });
+});
+
+test("told to stop while it waits for `sluice bootstrap` to give the state directory free, it ends at once, with 0", async () => {
+  const home = await scene.home("http://127.0.0.1:1");
+  const store = await openStore(home.state, { task: "sluice bootstrap" });
+  scene.defer(() => store.close());
+  const asked = watch(home.state);
+  scene.defer(async () => asked.close());
+  // Whoever asks for the lock writes its claim beside it.
+  const claimed = new Promise<void>((resolve) => {
+    asked.on("change", (_type, name) => void (String(name).startsWith("lock.") && resolve()));
+  });
+  const sluice = scene.run(home);
+  await claimed;
+  expect(await sluice.end()).toBe(0);
+  expect(sluice.lines().filter(({ level }) => level === "error" || level === "fatal")).toEqual([]);
 });
 
 describe("the haproxy binary", () => {

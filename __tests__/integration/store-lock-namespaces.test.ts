@@ -1,15 +1,16 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdtempSync, readdirSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
+import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 import { afterEach, beforeEach, expect, jest, test } from "@jest/globals";
 import { acquireLock } from "../../src/store/lock.ts";
 
 jest.setTimeout(120_000);
 
-const program = fileURLToPath(new URL("../support/lock-holder.ts", import.meta.url));
+const support = (file: string) => fileURLToPath(new URL(`../support/${file}`, import.meta.url));
 /** A container's: the first process in it has pid 1 in there, and ends with the one that is killed here. */
 const namespace = ["--pid", "--fork", "--mount-proc", "--kill-child=SIGKILL"];
 const root = process.getuid?.() === 0;
@@ -42,16 +43,34 @@ test("an operator's container that is killed and started anew takes over at once
   const ours = await acquireLock(paths);
   expect((await holder()).said).toBe("ERR_STATE_LOCKED");
   await ours.release();
+  expect(readdirSync(directory)).toEqual([]);
+});
+
+test("containers that ask at the same moment, again and again, never hold it together", async () => {
+  if (!root) return expect(root).toBe(false);
+  const rounds = 150;
+  const contenders = [1, 2].map(() => inNamespace("lock-contender.ts", path.join(directory, "held"), String(rounds)));
+  for (const { said } of contenders) expect(await said()).toBe("ready");
+  const start = Date.now() + 100;
+  for (const { child } of contenders) child.stdin.write(`${start}\n`);
+  for (const { said } of contenders) expect(JSON.parse(await said())).toEqual({ held: rounds, twice: 0 });
+  expect(readdirSync(directory)).toEqual([]);
 });
 
 /** What another process in a namespace of its own was told. */
 async function holder(): Promise<{ readonly child: ChildProcess; readonly said: string }> {
+  const { child, said } = inNamespace("lock-holder.ts");
+  return { child, said: await said() };
+}
+
+/** A process with the lock's paths and these arguments; `said` gives its next line, empty where it has ended. */
+function inNamespace(program: string, ...args: readonly string[]) {
   const loader = import.meta.resolve("tsx");
-  const command = [process.execPath, "--import", loader, program, paths.file, paths.socket];
-  const child = spawn("unshare", [...namespace, ...command], { stdio: ["ignore", "pipe", "inherit"] });
+  const command = [process.execPath, "--import", loader, support(program), paths.file, paths.socket, ...args];
+  const child = spawn("unshare", [...namespace, ...command], { stdio: ["pipe", "pipe", "inherit"] });
   children.push(child);
-  const [said] = await once(child.stdout?.setEncoding("utf8") ?? child, "data");
-  return { child, said: String(said).trim() };
+  const lines = createInterface(child.stdout)[Symbol.asyncIterator]();
+  return { child, said: async () => (await lines.next()).value ?? "" };
 }
 
 /** Kills it, and waits for what is in the namespace, which ends a moment behind. */

@@ -14,9 +14,15 @@ export interface DirectoryLock {
 export interface LockPaths {
   /** The file that says who holds the directory. */
   readonly file: string;
-  /** A socket the holder listens on: alive or not is seen through it where process ids mean nothing. */
+  /**
+   * What the holder's socket is named by: `<this>.<token>`. Alive or not is seen through it where process ids mean
+   * nothing.
+   */
   readonly socket: string;
 }
+
+/** Bytes; twice as many characters. unix(7), sun_path: a socket's path has at most 107, and there are others in it. */
+const tokenBytes = 4;
 
 /** A takeover is a matter of milliseconds: one that is older was cut short. */
 const takeoverMs = 10_000;
@@ -40,30 +46,38 @@ type Holder = z.output<typeof holderSchema>;
 /** What becomes of a directory that somebody else holds just now. */
 export interface LockOptions {
   /** What it is taken for, where that is over in a moment: others wait for it. */
-  readonly task?: string;
+  readonly task?: string | undefined;
 }
 
 /**
  * Takes a state directory for this process. A lock whose holder is dead is taken over: its pid is gone, or belongs to
  * a process that started later, or the machine was started anew. A holder in another container on this machine is
- * asked over its socket.
+ * asked over its socket, which listens before the lock appears and until it has gone: in no moment does a lock of the
+ * living look like one of the dead.
  *
  * @throws {SluiceError} ERR_STATE_LOCKED with `details.pid`, and retryable where it is held for a moment only; or
  *   ERR_STATE_UNUSABLE
  */
 export async function acquireLock(paths: LockPaths, { task }: LockOptions = {}): Promise<DirectoryLock> {
-  const token = randomBytes(8).toString("hex");
+  const token = randomBytes(tokenBytes).toString("hex");
   const us: Holder = { ...identityOf(process.pid), pid: process.pid, token, ...(task !== undefined && { task }) };
   try {
-    await claim(paths, us);
-    const server = await listen(paths.socket).catch(async (cause) => {
-      await rm(paths.file, { force: true });
-      throw cause;
-    });
+    const server = await listen(socketOf(paths, us));
+    try {
+      await claim(paths, us);
+    } catch (thrown) {
+      await release(paths, token, server).catch(() => undefined);
+      throw thrown;
+    }
     return { release: () => release(paths, token, server) };
   } catch (cause) {
     throw stateUnusable("lock", paths.file, cause);
   }
+}
+
+/** One for each lock, so that nobody ever removes or replaces another's. */
+function socketOf({ socket }: LockPaths, { token }: Holder): string {
+  return `${socket}.${token}`;
 }
 
 async function claim(paths: LockPaths, us: Holder): Promise<void> {
@@ -75,8 +89,9 @@ async function claim(paths: LockPaths, us: Holder): Promise<void> {
       if (await linked(mine, paths.file)) return;
       const { holder, text } = await readHolder(paths.file);
       if (text === undefined) continue;
-      if (holder !== undefined && (await isAlive(holder, paths.socket))) throw locked(paths.file, holder);
+      if (holder !== undefined && (await isAlive(holder, paths))) throw locked(paths.file, holder);
       await removeStale(paths.file, text);
+      if (holder !== undefined) await rm(socketOf(paths, holder), { force: true });
     }
     throw locked(paths.file, (await readHolder(paths.file)).holder);
   } finally {
@@ -133,10 +148,10 @@ async function removeStale(file: string, staleText: string): Promise<void> {
   }
 }
 
-async function isAlive(holder: Holder, socket: string): Promise<boolean> {
+async function isAlive(holder: Holder, paths: LockPaths): Promise<boolean> {
   const here = identityOf(process.pid);
   if (holder.bootId !== here.bootId) return false;
-  if (holder.pidNamespace !== here.pidNamespace) return answers(socket);
+  if (holder.pidNamespace !== here.pidNamespace) return answers(socketOf(paths, holder));
   const there = identityOf(holder.pid);
   if (there.startTicks !== undefined && holder.startTicks !== undefined) return there.startTicks === holder.startTicks;
   try {
@@ -168,6 +183,10 @@ function fromProc(read: () => string | undefined): string | undefined {
   }
 }
 
+/**
+ * Whether somebody listens there. Only unix(7)'s ECONNREFUSED and no file at all say that nobody does; any other failure
+ * is one to ask: a queue that is full (EAGAIN), a socket of another user's.
+ */
 function answers(socket: string): Promise<boolean> {
   return new Promise((resolve) => {
     const connection = connect(socket);
@@ -176,12 +195,14 @@ function answers(socket: string): Promise<boolean> {
       resolve(alive);
     };
     connection.once("connect", () => settle(true));
-    connection.once("error", () => settle(false));
+    connection.once("error", (cause) => {
+      const code = systemErrorCode(cause);
+      settle(code !== "ECONNREFUSED" && code !== "ENOENT");
+    });
   });
 }
 
 async function listen(socket: string): Promise<Server> {
-  await rm(socket, { force: true });
   const server = createServer((connection) => connection.destroy());
   await new Promise<void>((resolve, reject) => {
     server.once("error", reject);
@@ -190,19 +211,32 @@ async function listen(socket: string): Promise<Server> {
       resolve();
     });
   });
-  // Made as the process's umask has it.
-  await chmod(socket, 0o600);
   // A failed accept (no file descriptor left) is no reason to end.
   server.on("error", () => undefined);
   server.unref();
+  try {
+    // Made as the process's umask has it.
+    await chmod(socket, 0o600);
+  } catch (cause) {
+    await closed(server);
+    throw cause;
+  }
   return server;
 }
 
+/** Closing removes the socket's file too. */
+function closed(server: Server): Promise<void> {
+  return new Promise((resolve) => server.close(() => resolve()));
+}
+
 async function release(paths: LockPaths, token: string, server: Server): Promise<void> {
-  // Closing removes the socket's file, so it comes before the lock goes.
-  await new Promise<void>((resolve) => server.close(() => resolve()));
-  const { holder } = await readHolder(paths.file);
-  if (holder?.token === token) await rm(paths.file, { force: true });
+  try {
+    // While the socket answers nobody takes the lock over, so what is compared is what is removed.
+    const { holder } = await readHolder(paths.file);
+    if (holder?.token === token) await rm(paths.file, { force: true });
+  } finally {
+    await closed(server);
+  }
 }
 
 /** @param holder undefined where it is being taken over, which is over in a moment */

@@ -18,6 +18,8 @@ export interface StoreOptions {
   /** What it is opened for, where that is over in a moment: others that open it wait for that. */
   readonly task?: string;
   readonly clock?: Clock;
+  /** Ends the wait for such another: opening rejects with the signal's reason. */
+  readonly signal?: AbortSignal;
 }
 
 /** How long another is waited for that holds it only for a moment. */
@@ -102,19 +104,16 @@ export async function openStore(directory: string, options: StoreOptions = {}): 
   }
 }
 
-async function lockOf(paths: StatePaths, { task, clock = systemClock }: StoreOptions): Promise<DirectoryLock> {
+async function lockOf(paths: StatePaths, { task, clock = systemClock, signal }: StoreOptions): Promise<DirectoryLock> {
   const deadline = clock.now() + passingMs;
   for (;;) {
     try {
-      return await acquireLock(
-        { file: paths.lock, socket: paths.lockSocket },
-        task === undefined ? undefined : { task },
-      );
+      return await acquireLock({ file: paths.lock, socket: paths.lockSocket }, { task });
     } catch (thrown) {
       const passing = thrown instanceof SluiceError && thrown.code === "ERR_STATE_LOCKED" && thrown.retryable;
       if (!passing || clock.now() >= deadline) throw thrown;
     }
-    await clock.sleep(50);
+    await clock.sleep(50, signal);
   }
 }
 

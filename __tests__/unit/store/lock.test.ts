@@ -7,6 +7,7 @@ import {
   readFileSync,
   rmSync,
   statSync,
+  symlinkSync,
   utimesSync,
   writeFileSync,
 } from "node:fs";
@@ -44,6 +45,11 @@ async function ourHolder(): Promise<Record<string, unknown>> {
   return holder;
 }
 
+/** The socket of whoever has the lock: its name ends in the holder's token. */
+const socketOf = ({ token }: Record<string, unknown>) => `${paths.socket}.${token}`;
+const holderNow = (): Record<string, unknown> => JSON.parse(readFileSync(paths.file, "utf8"));
+const nextTurn = () => new Promise((resolve) => setImmediate(resolve));
+
 const forge = (holder: unknown) => writeFileSync(paths.file, JSON.stringify(holder));
 
 test("what it makes is its owner's alone, whatever the process's umask", async () => {
@@ -53,7 +59,7 @@ test("what it makes is its owner's alone, whatever the process's umask", async (
   } finally {
     process.umask(before);
   }
-  for (const file of [paths.file, paths.socket]) expect(statSync(file).mode & 0o777).toBe(0o600);
+  for (const file of [paths.file, socketOf(holderNow())]) expect(statSync(file).mode & 0o777).toBe(0o600);
 });
 
 /** Starts a process of its own, and gives its pid and the way to end it. */
@@ -98,7 +104,7 @@ describe("the lock of a state directory", () => {
       await other.end();
     }
     await acquire();
-    expect(JSON.parse(readFileSync(paths.file, "utf8"))).toMatchObject({ pid: process.pid });
+    expect(holderNow()).toMatchObject({ pid: process.pid });
   });
 
   test("of a pid that another process has by now is taken over", async () => {
@@ -118,9 +124,10 @@ describe("the lock of a state directory", () => {
   });
 
   test("of another container is respected while its socket answers", async () => {
-    forge({ ...(await ourHolder()), pidNamespace: "pid:[1]", token: "other" });
+    const other = { ...(await ourHolder()), pidNamespace: "pid:[1]", token: "other" };
+    forge(other);
     const server = createServer((connection) => connection.destroy());
-    server.listen(paths.socket);
+    server.listen(socketOf(other));
     await once(server, "listening");
     try {
       await expect(acquireLock(paths)).rejects.toMatchObject({ code: "ERR_STATE_LOCKED" });
@@ -131,10 +138,45 @@ describe("the lock of a state directory", () => {
     await acquire();
   });
 
+  test("of another container is respected where its socket cannot be asked", async () => {
+    const other = { ...(await ourHolder()), pidNamespace: "pid:[1]", token: "other" };
+    forge(other);
+    symlinkSync(socketOf(other), socketOf(other));
+    await expect(acquireLock(paths)).rejects.toMatchObject({ code: "ERR_STATE_LOCKED" });
+  });
+
+  test("of another container that is dead is taken over, and its socket removed", async () => {
+    const other = { ...(await ourHolder()), pidNamespace: "pid:[1]", token: "other" };
+    forge(other);
+    // What a process that was killed leaves refuses as this does.
+    writeFileSync(socketOf(other), "");
+    await acquire();
+    expect(existsSync(socketOf(other))).toBe(false);
+  });
+
   test("the holder's socket answers", async () => {
     await acquire();
-    forge({ ...JSON.parse(readFileSync(paths.file, "utf8")), pidNamespace: "pid:[1]" });
+    forge({ ...holderNow(), pidNamespace: "pid:[1]" });
     await expect(acquireLock(paths)).rejects.toMatchObject({ code: "ERR_STATE_LOCKED" });
+  });
+
+  test("the holder's socket is there whenever the lock is: before it is taken, and until it is given back", async () => {
+    const sockets = () => readdirSync(directory).filter((name) => name.startsWith("lock.sock"));
+    let over = false;
+    let seen = 0;
+    const life = acquireLock(paths).then(async (lock) => {
+      await nextTurn();
+      await lock.release();
+      over = true;
+    });
+    for (; !over; await nextTurn()) {
+      if (!existsSync(paths.file)) continue;
+      seen += 1;
+      expect(sockets()).toHaveLength(1);
+    }
+    await life;
+    expect(seen).toBeGreaterThan(0);
+    expect(readdirSync(directory)).toEqual([]);
   });
 
   test.each(["", "{", '{"pid":"x"}', "null"])("that was cut short (%j) holds nothing", async (text) => {
@@ -151,7 +193,7 @@ describe("the lock of a state directory", () => {
     for (const result of results) {
       if (result.status === "rejected") expect(result.reason).toMatchObject({ code: "ERR_STATE_LOCKED" });
     }
-    expect(readdirSync(directory).sort()).toEqual(["lock", "lock.sock"]);
+    expect(readdirSync(directory).sort()).toEqual(["lock", path.basename(socketOf(holderNow()))]);
   });
 
   test("a takeover that was cut short is not waited for for ever", async () => {
@@ -167,7 +209,7 @@ describe("the lock of a state directory", () => {
     const lock = await acquire();
     forge({ pid: 1, token: "somebody else" });
     await lock.release();
-    expect(JSON.parse(readFileSync(paths.file, "utf8"))).toEqual({ pid: 1, token: "somebody else" });
+    expect(holderNow()).toEqual({ pid: 1, token: "somebody else" });
   });
 
   test("is given back when its socket cannot be made", async () => {

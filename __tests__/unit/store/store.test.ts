@@ -4,6 +4,8 @@ import path from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "@jest/globals";
 import { openStore, type Store } from "../../../src/store/store.ts";
 import type { Logger } from "../../../src/support/logger.ts";
+import { eventually } from "../../support/eventually.ts";
+import { ManualClock } from "../../support/manual-clock.ts";
 
 let directory: string;
 let opened: Store[];
@@ -71,6 +73,26 @@ describe("opening a state directory", () => {
     await store.close();
     await store.close();
     await open();
+  });
+
+  test("waits for one that has it for a moment, until the signal ends the wait", async () => {
+    opened.push(await openStore(directory, { task: "a moment's work" }));
+    const clock = new ManualClock();
+    const stop = new AbortController();
+    const waiting = openStore(directory, { clock, signal: stop.signal });
+    waiting.catch(() => undefined);
+    await eventually(() => clock.pending === 1, "a wait");
+    const reason = new Error("told to stop");
+    stop.abort(reason);
+    await expect(waiting).rejects.toBe(reason);
+  });
+
+  test("is possible where its path is as long as its sockets allow, also for the one of its lock", async () => {
+    const longest = inDirectory("x".repeat(97 - Buffer.byteLength(inDirectory("", "sockets", "runtime.sock")) - 1));
+    const { paths } = await open(longest);
+    expect(Buffer.byteLength(paths.runtimeSocket)).toBe(97);
+    const { token } = JSON.parse(readFileSync(paths.lock, "utf8"));
+    expect(readdirSync(paths.sockets)).toEqual([`lock.sock.${token}`]);
   });
 
   test("fails where a file stands in the way, and where sockets could not be bound", async () => {
