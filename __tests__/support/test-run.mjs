@@ -27,6 +27,7 @@ import { closeSync, existsSync, mkdtempSync, openSync, readdirSync, readFileSync
 import { homedir, tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { alike, reloading, versioned, versionless } from "./test-lists.mjs";
 
 const root = fileURLToPath(new URL("../..", import.meta.url));
 const ci = process.env["CI"] === "true";
@@ -34,23 +35,6 @@ const ci = process.env["CI"] === "true";
 const partLimitMs = 45 * 60_000;
 /** Folders of tests that share nothing but the processor, and may run beside each other. */
 const parallelFolders = ["unit", "property"];
-/** What starts no HAProxy, though it is one of the integration tests: one version is as good as another. */
-const versionless = ["__tests__/integration/catalog.test.ts"];
-/** What asks HAProxy, though it is none of them. */
-const versioned = ["__tests__/unit/haproxy/process/validate.test.ts"];
-/** Where the kind of reload matters, and which choose none themselves. */
-const reloading = [
-  "__tests__/integration/operator-first-start.test.ts",
-  "__tests__/integration/operator-inputs.test.ts",
-  "__tests__/integration/operator-restart.test.ts",
-  "__tests__/integration/operator-resync.test.ts",
-  "__tests__/faults/churn.test.ts",
-  "__tests__/faults/killed-haproxy.test.ts",
-  "__tests__/faults/killed-operator.test.ts",
-  "__tests__/faults/refused-reload.test.ts",
-  "__tests__/faults/reloads.test.ts",
-];
-
 /** What docker/setup.sh found; what is set already stays. */
 const setup = join(process.env["XDG_CACHE_HOME"] || join(process.env["HOME"] || homedir(), ".cache"), "sluice", "env");
 if (existsSync(setup)) process.loadEnvFile(setup);
@@ -78,8 +62,8 @@ for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"]) {
   });
 }
 
-for (const path of [...versionless, ...versioned, ...reloading]) {
-  if (!existsSync(join(root, path))) fail(`test-run.mjs names ${path}, which does not exist`);
+for (const path of [...versionless, ...versioned, ...reloading, ...alike]) {
+  if (!existsSync(join(root, path))) fail(`test-lists.mjs names ${path}, which does not exist`);
 }
 const everyVersion = process.argv.includes("--versions");
 const bySf = process.argv.includes("--reload-sf");
@@ -88,7 +72,7 @@ const folders = testFolders().filter((folder) => wanted.length === 0 || wanted.i
 for (const folder of wanted) if (!folders.includes(folder)) fail(`tests: ${folder}: no such tests`);
 if (bySf) {
   const chosen = wanted.length === 0 ? ["integration", "faults"] : folders;
-  for (const folder of chosen) await tests([folder], ["--runInBand"], undefined, { paths: [`__tests__/${folder}/`] });
+  for (const folder of chosen) await tests([folder], ["--runInBand"], undefined, { sf: true });
 } else if (everyVersion) {
   for (const haproxy of await haproxyVersions()) {
     for (const folder of wanted.length === 0 ? ["integration"] : folders)
@@ -108,8 +92,8 @@ if (bySf) {
   for (const folder of serial) await tests([folder], ["--runInBand"]);
   if (wanted.length === 0 && ci) {
     const others = (await haproxyVersions()).filter(({ binary }) => binary !== process.env["SLUICE_HAPROXY"]);
-    for (const haproxy of others) await tests(["integration"], ["--runInBand"], haproxy);
-    await tests(["integration", "faults"], ["--runInBand"], undefined, { paths: reloading });
+    for (const haproxy of others) await tests(["integration"], ["--runInBand"], haproxy, { without: alike });
+    await tests(["integration", "faults"], ["--runInBand"], undefined, { sf: true, paths: reloading });
   } else if (wanted.length === 0) {
     skips.push(
       "the integration tests on other versions of HAProxy: `npm run test:versions` runs them, and CI=true does",
@@ -128,7 +112,9 @@ console.log("");
 for (const suite of suites) console.log(suite);
 for (const skip of skips) console.log(`NOT RUN  ${skip}`);
 for (const failure of failures) console.log(`FAILED  ${failure}`);
-console.log(`${total.passed} passed, ${total.failed} failed${total.skipped > 0 ? `, ${total.skipped} skipped` : ""}${closing}`);
+console.log(
+  `${total.passed} passed, ${total.failed} failed${total.skipped > 0 ? `, ${total.skipped} skipped` : ""}${closing}`,
+);
 process.exitCode = total.failed > 0 ? 1 : 0;
 
 /** Runs a script of package.json that passes or fails as a whole. */
@@ -161,17 +147,19 @@ async function haproxyVersions() {
 /**
  * Runs the tests of some folders of __tests__, on a certain HAProxy or the usual one, and takes Jest's numbers.
  *
- * @param sf given where the operators are to reload by -sf; which tests then
+ * @param more.sf whether the operators are to reload by -sf
+ * @param more.paths which tests; default: all of the folders
+ * @param more.without which of them not
  */
-async function tests(names, flags, haproxy, sf) {
+async function tests(names, flags, haproxy, { sf = false, paths: given, without = [] } = {}) {
   const on = sf ? " with haproxy.reload: sf" : haproxy === undefined ? "" : ` on HAProxy ${haproxy.version}`;
   const title = `tests: ${names.join(", ")}${on}`;
   announce(title);
   const file = join(results, `${names.join("-")}-${sf ? "sf" : (haproxy?.version ?? "usual")}.json`);
   const usual = haproxy === undefined || haproxy.binary === process.env["SLUICE_HAPROXY"];
-  const left = usual ? [] : versionless.map((path) => `--testPathIgnorePatterns=${path}`);
+  const left = (usual ? [] : [...versionless, ...without]).map((path) => `--testPathIgnorePatterns=${path}`);
   const more = !usual && names.includes("integration") ? versioned : [];
-  const paths = sf ? sf.paths : [...names.map((name) => `__tests__/${name}/`), ...more];
+  const paths = given ?? [...names.map((name) => `__tests__/${name}/`), ...more];
   const env = {
     ...(haproxy !== undefined && { SLUICE_HAPROXY: haproxy.binary }),
     ...(sf && { SLUICE_TEST_RELOAD: "sf" }),
