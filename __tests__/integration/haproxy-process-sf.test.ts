@@ -15,6 +15,8 @@ import { eventually } from "../support/sluice.ts";
 
 let home: HaproxyHome;
 let web: NamedServer;
+/** More of them, closed when the test ends. */
+let others: NamedServer[];
 let haproxy: HaproxyProcess;
 let exits: string[];
 /** What the operator does not start. */
@@ -22,6 +24,7 @@ let strangers: ChildProcess[];
 
 beforeEach(async () => {
   strangers = [];
+  others = [];
   home = await haproxyHome("sf");
   web = await namedServer("one");
   await home.write(serving());
@@ -33,7 +36,7 @@ beforeEach(async () => {
 afterEach(async () => {
   for (const stranger of strangers) stranger.kill("SIGKILL");
   await home.remove();
-  await web.close();
+  await Promise.all([web, ...others].map((one) => one.close()));
   expect(home.pids()).toEqual([]);
 }, 30_000);
 
@@ -178,6 +181,48 @@ describe("what an earlier operator has left", () => {
   }, 60_000);
 });
 
+describe("after a reload by somebody else, while the one before still finishes", () => {
+  let first: number;
+  let byHand: ChildProcess;
+  beforeEach(async () => {
+    const slow = await another("slow", 60_000);
+    await home.write(`${serving(slow.port)}\n`, "  hard-stop-after 20s");
+    first = (await haproxy.adoptOrStart()).worker.pid;
+    void ask().catch(() => "cut");
+    await eventually("a request under way", () => slow.openRequests() === 1);
+    await home.write(serving((await another("two")).port));
+    byHand = stranger(["-x", home.runtimeSocket, "-sf", String(first), ...ownArguments()]);
+    await eventually("the new one to answer", async () => (await answering().catch(() => 0)) === byHand.pid);
+  }, 30_000);
+
+  test("a reload replaces the one that serves, and only the newest configuration is served", async () => {
+    await home.write(serving((await another("three")).port));
+    const { pid } = await haproxy.reload();
+    const answers = new Set<string>();
+    for (let count = 0; count < 60; count += 1) answers.add(await ask());
+    expect([...answers]).toEqual(["three"]);
+    await eventually("the one started by hand to have ended", () => byHand.exitCode !== null);
+    expect(home.pids()).toEqual([first, pid]);
+    expect(await haproxy.oldWorkers()).toEqual([{ pid: first, connections: 1 }]);
+    expect(exits).toEqual([]);
+    await haproxy.reload();
+    expect(await haproxy.oldWorkers()).toEqual([{ pid: first, connections: 1 }]);
+  }, 60_000);
+
+  test("a reload that fails leaves the one that serves, and its end is told", async () => {
+    await home.write(`${serving()}\n  no-such-keyword`);
+    await expect(haproxy.reload()).rejects.toMatchObject({
+      code: "ERR_HAPROXY_RELOAD",
+      message: expect.stringContaining(`worker ${byHand.pid} goes on`),
+    });
+    expect(await ask()).toBe("two");
+    expect(await haproxy.oldWorkers()).toEqual([{ pid: first, connections: 1 }]);
+    byHand.kill("SIGKILL");
+    await eventually("its end to be told", () => exits.length > 0);
+    expect(exits).toEqual([expect.stringContaining(`pid ${byHand.pid}`)]);
+  }, 60_000);
+});
+
 test("where the socket of one that runs was removed a reload brings it back", async () => {
   await haproxy.adoptOrStart();
   rmSync(home.runtimeSocket);
@@ -264,6 +309,36 @@ describe("where the setting is changed", () => {
     60_000,
   );
 
+  test.each(["stays", "was started again"])(
+    "to a master: what still finishes is told of, and ended with it, if the operator %s",
+    async (how) => {
+      const slow = await another("slow", 60_000);
+      await home.write(`${serving(slow.port)}\n`, "  hard-stop-after 20s");
+      const { worker } = await haproxy.adoptOrStart();
+      void ask().catch(() => "cut");
+      await eventually("a request under way", () => slow.openRequests() === 1);
+      haproxy.release();
+      await home.write(serving());
+      let second = home.managed({ kind: "master" });
+      await second.adoptOrStart();
+      if (how !== "stays") {
+        second.release();
+        second = home.managed({ kind: "master" });
+        expect((await second.adoptOrStart()).adopted).toBe(true);
+      }
+      // A master of 2.6 refuses connections for some ms after its worker serves.
+      const listed = async () => (await second.running()) && (await second.oldWorkers());
+      const finishing = { pid: worker.pid, connections: 1 };
+      await eventually("its master to answer", () => second.running());
+      expect(await listed()).toEqual([finishing]);
+      await second.reload();
+      expect(await listed()).toContainEqual(finishing);
+      await second.stop();
+      expect(home.pids()).toEqual([]);
+    },
+    60_000,
+  );
+
   test("also where the master hangs", async () => {
     const first = home.managed({ kind: "master" });
     const { worker } = await first.adoptOrStart();
@@ -283,6 +358,12 @@ frontend f
   default_backend b
 backend b
   server one 127.0.0.1:${port}`;
+}
+
+async function another(name: string, delayMs?: number): Promise<NamedServer> {
+  const server = await namedServer(name, delayMs);
+  others.push(server);
+  return server;
 }
 
 /** What marks a process as ours. */

@@ -1,4 +1,5 @@
 import { readFile, stat, writeFile } from "node:fs/promises";
+import { createServer as createHttpServer, get, type ServerResponse } from "node:http";
 import { type AddressInfo, createServer } from "node:net";
 import path from "node:path";
 import { isDeepStrictEqual } from "node:util";
@@ -199,6 +200,27 @@ describe("HAProxy ended and started again", () => {
     });
   }
 
+  test("by SIGUSR1 while a request is under way: it is answered, and nothing brings HAProxy back before it ends", async () => {
+    const { sluice, haproxy } = await serving();
+    const slow = await heldAnswers("slow-1");
+    await consul.register(registration("slow", slow));
+    await answers(home, "slow.service.local", 60_000);
+    await settled("slow-1", "web-1", "web-2", "web-3");
+    const before = sluice.lines().length;
+    const answer = slow.ask(home.httpPort, "slow.service.local");
+    await eventually("the request is under way", () => slow.held() === 1);
+    process.kill(haproxy.pid, "SIGUSR1");
+    await sluice.logged(({ event, msg }) => event === "process-awaited" && msg.includes("is ending"), 60_000, before);
+    slow.release();
+    expect(await answer).toBe(200);
+    await haproxy.ended;
+    expect(countEvents(sluice, "reloaded", before)).toBe(0);
+
+    await startExternal(scene, home);
+    await answers(home, "slow.service.local", 60_000);
+    expect(countEvents(sluice, "reloaded", before)).toBe(0);
+  });
+
   test("in a pid namespace, where master and worker may get the pids they had: noticed all the same", async () => {
     if (!root) return expect(root).toBe(false);
     const { sluice, haproxy } = await serving({ namespaces: ["pid"] });
@@ -337,6 +359,35 @@ async function settled(...names: readonly string[]): Promise<void> {
 
 function startLoad() {
   return scene.load({ port: home.httpPort, keepAlive: 4, oneShot: 4, headers: { host }, pauseMs: 1 });
+}
+
+/** An instance that answers at once, but for `/held`, which waits until it is released. */
+async function heldAnswers(name: string) {
+  const waiting: ServerResponse[] = [];
+  const server = createHttpServer(({ url }, response) => {
+    if (url === "/held") waiting.push(response);
+    else response.end(name);
+  });
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  scene.defer(async () => {
+    server.closeAllConnections();
+    server.close();
+  });
+  return {
+    name,
+    port: (server.address() as AddressInfo).port,
+    held: () => waiting.length,
+    release: () => {
+      for (const response of waiting) response.end(name);
+    },
+    ask: (port: number, host: string) =>
+      new Promise<number | string | undefined>((resolve) => {
+        get({ host: "127.0.0.1", port, path: "/held", headers: { host }, agent: false }, (response) => {
+          response.resume();
+          resolve(response.statusCode);
+        }).on("error", ({ message }) => resolve(message));
+      }),
+  };
 }
 
 /** A port of 127.0.0.1 that somebody listens on. */

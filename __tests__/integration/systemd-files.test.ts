@@ -42,6 +42,12 @@ describe("the unit files", () => {
     }
   });
 
+  test("are independent: a start of the operator does not start a HAProxy that was stopped", () => {
+    const starts = ["Wants", "Requires", "Requisite", "BindsTo", "PartOf", "Upholds", "PropagatesStopTo"];
+    const named = starts.flatMap((key) => [...sluiceUnit.all(`Unit.${key}`), ...haproxyUnit.all(`Unit.${key}`)]);
+    expect(named.filter((value) => /haproxy|sluice/.test(value))).toEqual([]);
+  });
+
   test("share the user, the state directory and what they are confined to", () => {
     const confinement = [
       "NoNewPrivileges",
@@ -60,10 +66,7 @@ describe("the unit files", () => {
   });
 });
 
-/**
- * What systemd says of the files of a directory, each thing once: the operator's unit has HAProxy's read as well. Not
- * of programs that are elsewhere on this machine.
- */
+/** What systemd says of the files of a directory, each thing once. Not of programs that are elsewhere on this machine. */
 function complaints(directory: string): readonly string[] {
   const said = ["sluice.service", "haproxy.service"].flatMap((unit) => {
     const { stderr, error } = spawnSync("systemd-analyze", ["verify", "--man=no", path.join(directory, unit)], {

@@ -14,7 +14,14 @@ binary=${SLUICE_HAPROXY_BINARY:-haproxy}
 
 # A HAProxy that is started again needs nothing but itself.
 if [ ! -f "$directory/haproxy.cfg" ]; then
-  sluice bootstrap --haproxy-directory "$directory" --haproxy-binary "$binary" "$@"
+  # Process 1 dies of no signal it has no trap for, and a shell runs a trap at once only while it is in `wait`. There is no
+  # connection yet to finish.
+  bootstrap=
+  trap '[ -z "$bootstrap" ] || kill "$bootstrap" 2>/dev/null; exit 143' TERM INT USR1
+  sluice bootstrap --haproxy-directory "$directory" --haproxy-binary "$binary" "$@" &
+  bootstrap=$!
+  wait "$bootstrap"
+  trap - TERM INT USR1
 fi
 
 cd "$directory"

@@ -12,7 +12,13 @@ import type { Complaint } from "./isolation.ts";
 import type { Doubting } from "./known-down.ts";
 import type { LaneParts } from "./lane.ts";
 import { resumeProcess } from "./resume.ts";
-import { changeStructure, reloadLiveFile, type StructureOutcome, type StructureRequest } from "./structure.ts";
+import {
+  changeStructure,
+  isForStart,
+  reloadLiveFile,
+  type StructureOutcome,
+  type StructureRequest,
+} from "./structure.ts";
 
 export interface CommitterParts extends LaneParts {
   readonly minReloadIntervalMs: () => number;
@@ -62,7 +68,7 @@ export class Committer {
   private attempts = 0;
   /** How the file lagged behind the process at the last commit, ms. */
   lastLagMs: number | undefined;
-  /** Whether the live file could not be started; a new structure may help. */
+  /** Whether the live file could not be started; a new structure may help. Never so where somebody else starts it. */
   startFailed = false;
   /** Whether somebody else has to start HAProxy. */
   readonly awaited: Awaited;
@@ -160,6 +166,8 @@ export class Committer {
   private async step(signal: AbortSignal): Promise<void> {
     const { state } = this.parts;
     const resumable = !state.up && state.current !== undefined;
+    // Asked for while HAProxy ran, which it will run again on the file it has run; the pass that follows asks anew.
+    if (resumable && this.request !== undefined && !isForStart(this.request)) this.request = undefined;
     const another = this.request !== undefined && (this.startFailed || this.awaited.now);
     if (resumable && !another) await this.resume(signal);
     else if (this.request !== undefined && this.reloadDueInMs() === 0) await this.loadStructure(this.request, signal);
@@ -171,7 +179,9 @@ export class Committer {
     try {
       await resumeProcess(this.parts, signal);
     } catch (thrown) {
-      this.startFailed = !isShortage(thrown) && toSluiceError(thrown).code !== "ERR_HAPROXY_AWAITED";
+      // Where somebody else starts it, the file need not be to blame; see `Wanting.mustStartAnew`.
+      const ours = this.parts.process.startedByOthers !== true;
+      this.startFailed = ours && !isShortage(thrown) && toSluiceError(thrown).code !== "ERR_HAPROXY_AWAITED";
       throw thrown;
     }
     this.startFailed = false;
@@ -197,6 +207,11 @@ export class Committer {
         // Also what was asked for meanwhile, by passes that saw the old structure: the one that follows asks anew.
         this.request = undefined;
       });
+    if (outcome === "overtaken") {
+      this.putBack(behind);
+      this.wake.ring();
+      return;
+    }
     if (outcome.kind === "loaded" || outcome.stage === "reload") this.lastReloadAt = clock.now();
     if (outcome.kind === "loaded") {
       this.startFailed = false;

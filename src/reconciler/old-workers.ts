@@ -20,6 +20,9 @@ interface Known {
   readonly boundMs: number;
   /** Undefined where that cannot be known. */
   readonly connections: number | undefined;
+  /** Those it had at the last look that found any; and the first look, in monotonic ms, that found none behind it. */
+  readonly had: number | undefined;
+  readonly noneAt: number | undefined;
 }
 
 /**
@@ -32,7 +35,8 @@ export class OldWorkers {
   private readonly bounds = new Map<number, number>();
   private lookAgain = false;
   private running = false;
-  private replacedAt = 0;
+  /** When the worker that serves was first seen. */
+  private seenAt = 0;
   private readonly parts: {
     readonly process: Pick<ProcessPort, "oldWorkers">;
     readonly state: RunningState;
@@ -55,7 +59,7 @@ export class OldWorkers {
     if (state.workerPid === undefined || state.current === undefined) return;
     if (!this.bounds.has(state.workerPid)) {
       this.bounds.set(state.workerPid, hardStopAfterMs(state.current.config));
-      this.replacedAt = clock.now();
+      this.seenAt = clock.now();
       this.lookAgain = true;
     }
     if (!this.lookAgain || this.running || signal.aborted) return;
@@ -72,7 +76,8 @@ export class OldWorkers {
       if (!state.up) this.known.clear();
       try {
         this.lookAgain = false;
-        if (state.up) this.note(await process.oldWorkers(signal));
+        const { workerPid } = state;
+        if (state.up) this.note(await process.oldWorkers(signal), workerPid);
       } catch (thrown) {
         if (signal.aborted) return;
         if (!(thrown instanceof SluiceError)) throw thrown;
@@ -84,33 +89,49 @@ export class OldWorkers {
     }
   }
 
-  private note(found: Awaited<ReturnType<ProcessPort["oldWorkers"]>>): void {
+  /** @param serving the worker that served when it was asked: a reload may have replaced it since */
+  private note(found: Awaited<ReturnType<ProcessPort["oldWorkers"]>>, serving: number | undefined): void {
     const { state, clock } = this.parts;
     const now = clock.now();
     for (const { pid, connections } of found) {
       const before = this.known.get(pid);
-      const sinceMs = before?.sinceMs ?? this.replacedAt;
+      const sinceMs = before?.sinceMs ?? this.replacedAt(pid, now);
       this.known.set(pid, {
         pid,
         sinceMs,
         since: before?.since ?? clock.wall() - (now - sinceMs),
         boundMs: this.bounds.get(pid) ?? Number.POSITIVE_INFINITY,
         connections,
+        had: connections === 0 && before !== undefined ? before.had : connections,
+        noneAt: connections === 0 ? (before?.noneAt ?? now) : undefined,
       });
     }
     const there = new Set(found.map(({ pid }) => pid));
     for (const worker of this.known.values()) {
       if (there.has(worker.pid)) continue;
       this.known.delete(worker.pid);
-      this.announce(worker, now - worker.sinceMs);
+      this.announce(worker, now);
     }
-    for (const pid of this.bounds.keys()) if (pid !== state.workerPid && !there.has(pid)) this.bounds.delete(pid);
+    for (const pid of this.bounds.keys()) {
+      if (pid !== state.workerPid && pid !== serving && !there.has(pid)) this.bounds.delete(pid);
+    }
   }
 
-  private announce({ pid, connections, boundMs }: Known, lastedMs: number): void {
-    const data = { worker: pid, connections, lastedMs: Math.round(lastedMs) };
-    if (connections !== 0 && lastedMs + slackMs >= boundMs) {
-      const message = `${connections ?? "the last"} connections were cut at reload.hardStopAfter: worker ${pid}, which a reload replaced, has ended`;
+  /** When a worker was told to finish that is found for the first time. */
+  private replacedAt(pid: number, now: number): number {
+    const { loaded, workerPid } = this.parts.state;
+    // The reload is not over yet.
+    if (pid === workerPid) return now;
+    return loaded !== undefined && loaded.pid === workerPid ? loaded.at : this.seenAt;
+  }
+
+  private announce({ pid, connections, had, noneAt, sinceMs, boundMs }: Known, endedAt: number): void {
+    const lastedMs = Math.round(endedAt - sinceMs);
+    // It closes them a moment before it ends itself: a look in between finds none.
+    const cut = had !== 0 && (noneAt ?? endedAt) - sinceMs + slackMs >= boundMs;
+    const data = { worker: pid, connections: cut ? had : connections, lastedMs };
+    if (cut) {
+      const message = `${had ?? "the last"} connections were cut at reload.hardStopAfter: worker ${pid}, which a reload replaced, has ended`;
       this.parts.events.emit("worker-ended", "warn", message, data);
     } else this.parts.events.emit("worker-ended", "debug", `worker ${pid}, which a reload replaced, has ended`, data);
   }

@@ -29,6 +29,8 @@ export class RunningState {
   met = false;
   /** The worker that was last seen. */
   workerPid: number | undefined;
+  /** The worker that answered last after a reload or start of ours, and when (monotonic ms): those before were told then. */
+  loaded: { readonly pid: number; readonly at: number } | undefined;
   /** Grows with every change made to the process, to tell whether a read-back is still about the newest state. */
   changes = 0;
   /** Whether HAProxy was told of a change and has not answered yet: it may run it already, and `current` does not say it. */

@@ -47,6 +47,11 @@ export type StructureOutcome =
       readonly busy?: readonly BusyBind[];
     };
 
+/** Whether it was asked for because no HAProxy runs, for the one that is started next. All others are for the one that runs. */
+export function isForStart({ reasons }: StructureRequest): boolean {
+  return reasons.some(({ code }) => code === "process-started");
+}
+
 /**
  * What a refusal is remembered by: the structure, since endpoints come and go without HAProxy's taking it for that; the
  * whole configuration where HAProxy pointed at a server's line.
@@ -70,14 +75,19 @@ export function isRefused(config: Config, { of, digest }: RefusedDigest): boolea
  * The maps put in place name no backend that the old structure lacks, so that whichever of the two is loaded by anyone
  * at any moment finds all that its maps name; routes to what is new follow at run time. Servers that are known to be
  * down are loaded with weight 0.
+ *
+ * @returns overtaken: HAProxy has gone meanwhile, and whoever starts it is to start it on the file it has run; nothing
+ *   was put in place
  */
 export async function changeStructure(
   parts: LaneParts & { readonly doubting: Doubting },
   request: WishRequest,
   signal: AbortSignal,
-): Promise<StructureOutcome> {
+): Promise<StructureOutcome | "overtaken"> {
   const { process, store, state, clock } = parts;
   const started = clock.now();
+  // Only HAProxy knows for sure whether it starts on a file: where we do not start it, it has to run it first.
+  const mustRun = process.startedByOthers === true && !isForStart(request);
   const { desired, assets } = await doubtKnownDown(parts, request.wish, signal);
   const { config, maps } = desired;
   announceWanted(parts, request.reasons);
@@ -105,14 +115,21 @@ export async function changeStructure(
     const [problems, busy] = [explain(ready.problems, text), busyBinds(ready.problems, text)];
     return { kind: "refused", stage: ready.stage, refused, problems, busy };
   }
+  if (mustRun && !state.up) return "overtaken";
 
   await writeMaps(store, await store.readMaps(), newMaps);
   await parts.certificateLane?.writeWanted();
   await store.writeConfig(text);
-  const stage = state.up ? "reload" : "start";
-  let worker: WorkerInfo;
+  let stage: "reload" | "start" = state.up || mustRun ? "reload" : "start";
+  let worker: WorkerInfo | undefined;
   try {
-    worker = stage === "reload" ? await process.reload(signal) : (await process.adoptOrStart(signal)).worker;
+    if (stage === "start") {
+      const found = await process.adoptOrStart(signal);
+      // One that is there already may have begun on the old file.
+      if (found.adopted) stage = "reload";
+      else worker = found.worker;
+    }
+    worker ??= await process.reload(signal);
   } catch (thrown) {
     if (signal.aborted) throw thrown;
     if (toSluiceError(thrown).code === "ERR_HAPROXY_AWAITED") {
@@ -182,11 +199,13 @@ export async function reloadLiveFile(
 
 /** Another worker runs, on this configuration: all talk goes to that one from here on. */
 async function follow(parts: LaneParts, running: Running, worker: WorkerInfo, signal: AbortSignal): Promise<void> {
-  const { state, runtime, mutex } = parts;
+  const { state, runtime, mutex, clock } = parts;
+  const loaded = { pid: worker.pid, at: clock.now() };
   await mutex.run(async () => {
     state.current = running;
     parts.certificateLane?.filesLoaded();
     state.workerPid = worker.pid;
+    state.loaded = loaded;
     state.doubt();
     state.touched.clear();
     state.leavingBackends.clear();

@@ -3,12 +3,14 @@ import type { Verdict } from "../../reconciler/ports.ts";
 import type { Clock } from "../../support/clock.ts";
 import { SluiceError } from "../../support/errors.ts";
 import type { WorkerInfo } from "../runtime/types.ts";
+import { askWorkers } from "./ask-workers.ts";
 import type { BinaryWatch } from "./binary-watch.ts";
 import { haproxyEnvironment } from "./environment.ts";
 import { ExternalWatch } from "./external-watch.ts";
 import { findExternal } from "./find-external.ts";
 import type { HaproxyProcess } from "./haproxy-process.ts";
 import type { ProcessPaths } from "./managed-options.ts";
+import { askProcessList } from "./master-cli.ts";
 import { askOldWorkers, type OldWorker } from "./old-workers.ts";
 import { preflightConfig } from "./preflight.ts";
 import { type ReloadParts, reloadMaster } from "./reload.ts";
@@ -86,10 +88,11 @@ export class ExternalProcess implements HaproxyProcess {
    * Resolves also when HAProxy was ended and started again meanwhile: it has read the file that is in place.
    *
    * @throws {SluiceError} ERR_HAPROXY_RELOAD when the old worker goes on, or HAProxy has ended; ERR_HAPROXY_UNREACHABLE
-   *   when no master answers to begin with
+   *   when no master answers to begin with, or all its workers are ending: a reload would give it one that serves
    */
   async reload(signal?: AbortSignal): Promise<WorkerInfo> {
     const { paths, clock } = this.#options;
+    await this.#refuseEnding(signal);
     const before = lifeOf(paths.runtimeSocket);
     const presence = new AbortController();
     const stop = signal === undefined ? presence.signal : AbortSignal.any([presence.signal, signal]);
@@ -208,6 +211,17 @@ export class ExternalProcess implements HaproxyProcess {
     if (this.#watch !== watch) return;
     this.release();
     for (const listener of [...this.#listeners]) listener(how);
+  }
+
+  async #refuseEnding(signal: AbortSignal | undefined): Promise<void> {
+    const { paths, clock } = this.#options;
+    const master = { path: paths.masterSocket, clock };
+    const list = await askProcessList(master, probeMs, signal).catch((thrown) => {
+      if (!(thrown instanceof SluiceError)) throw thrown;
+      return undefined;
+    });
+    if (list === undefined || (await askWorkers(master, list, signal)) !== "ending") return;
+    throw new SluiceError("ERR_HAPROXY_UNREACHABLE", "HAProxy is ending: it is not reloaded", { retryable: true });
   }
 
   /** Asks again and again until the signal aborts; says whether anybody listened for the master lately. */

@@ -24,7 +24,7 @@ const endingMs = 100;
 
 /**
  * Notices the end of a HAProxy whose process cannot be seen, by its sockets: nobody listens on either of them, or they
- * are another's. Looks each second, and closely for a moment when a connection to it broke (`suspect`).
+ * are another's. Looks twice a second, and closely for a moment when a connection to it broke (`suspect`).
  */
 export class ExternalWatch {
   readonly #options: ExternalWatchOptions;

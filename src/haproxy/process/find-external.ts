@@ -4,6 +4,7 @@ import { SluiceError } from "../../support/errors.ts";
 import { RuntimeConnection } from "../runtime/connection.ts";
 import { parseEnv, parseInfo } from "../runtime/observe.ts";
 import type { WorkerInfo } from "../runtime/types.ts";
+import { askWorkers } from "./ask-workers.ts";
 import { askProcessList } from "./master-cli.ts";
 import { lifeOf, probeSocket } from "./socket-life.ts";
 
@@ -19,16 +20,18 @@ export type FoundExternal =
   | {
       readonly kind: "missing";
       readonly missing: string;
-      /** Whether a master is there that has workers, and nobody listens on the runtime socket. */
+      /** Whether a worker serves that its master lists, and nobody listens on the runtime socket. */
       readonly socketLost?: boolean;
     };
 
 const askMs = 1_000;
+const ending = "waiting for HAProxy, which is ending; it has to be started again";
 
 /** Looks for a HAProxy whose master and worker answer on these sockets, and that runs on this file. */
 export async function findExternal(paths: ExternalPaths, clock: Clock, signal?: AbortSignal): Promise<FoundExternal> {
   const { config, masterSocket, runtimeSocket } = paths;
   const how = `haproxy.mode is external, so that somebody else starts it: haproxy -W -S ${masterSocket},mode,600 -f ${config}`;
+  const refuses = async () => (await probeSocket(runtimeSocket, askMs, clock)) === "refuses";
   const life = lifeOf(runtimeSocket);
   const told = await orSaid(() => askWorker(runtimeSocket, clock, signal));
   const list = await orSaid(() => askProcessList({ path: masterSocket, clock }, askMs, signal));
@@ -37,15 +40,17 @@ export async function findExternal(paths: ExternalPaths, clock: Clock, signal?: 
   }
   if (typeof told === "string") {
     const sentence = `waiting for HAProxy: its master answers, but no worker of it on ${runtimeSocket} (${told}); it has to run on ${config}, and what it says of it is in its own output`;
-    const refused = (await probeSocket(runtimeSocket, askMs, clock)) === "refuses";
-    const workers = typeof list === "string" ? 0 : list.workers.length + list.oldWorkers.length;
-    return { kind: "missing", missing: sentence, socketLost: refused && workers > 0 };
+    if (typeof list === "string" || !(await refuses())) return missing(sentence);
+    const workers = await askWorkers({ path: masterSocket, clock }, list, signal);
+    if (workers === "ending") return missing(ending);
+    // Asked anew: a worker of 3.2 that was still loading has answered when it had its socket.
+    return { kind: "missing", missing: sentence, socketLost: workers === "serving" && (await refuses()) };
   }
   if (typeof list === "string") {
     return missing(`waiting for HAProxy's master: a worker answers, but no master (${list}); ${how}`);
   }
   const { worker, files } = told;
-  if (worker.stopping) return missing("waiting for HAProxy, which is ending; it has to be started again");
+  if (worker.stopping) return missing(ending);
   if (![...list.workers, ...list.oldWorkers].includes(worker.pid)) {
     return missing(
       `waiting for HAProxy: who answers on ${runtimeSocket} is no worker of the master on ${masterSocket}; there are two of them, end one`,

@@ -12,7 +12,7 @@ import type { HaproxyProcess } from "./haproxy-process.ts";
 import { endLeftovers } from "./leftovers.ts";
 import { type ManagedProcessOptions, startParts, validateWith } from "./managed-options.ts";
 import { awaitProcessList } from "./master-cli.ts";
-import { askOldWorkers, type OldWorker } from "./old-workers.ts";
+import { askOldWorkers, countConnections, type OldWorker } from "./old-workers.ts";
 import { closePidFile, findOurs, masterArguments, masterByPidFile, ownProcesses } from "./ours.ts";
 import { Predecessors } from "./predecessors.ts";
 import { preflightConfig } from "./preflight.ts";
@@ -39,6 +39,8 @@ export class ManagedProcess implements HaproxyProcess {
   readonly #softStopMs: number;
   readonly #binaryWatch: BinaryWatch | undefined;
   readonly #following: Following;
+  /** Processes without a master that were replaced, as the setting was another, as long as they finish connections. */
+  #singles: readonly ProcessHandle[] = [];
 
   constructor(options: ManagedProcessOptions) {
     this.#parts = startParts(options);
@@ -95,9 +97,11 @@ export class ManagedProcess implements HaproxyProcess {
   }
 
   /** @throws {SluiceError} ERR_HAPROXY_UNREACHABLE or ERR_HAPROXY_ANSWER when the master does not tell */
-  oldWorkers(signal?: AbortSignal): Promise<readonly OldWorker[]> {
+  async oldWorkers(signal?: AbortSignal): Promise<readonly OldWorker[]> {
     const { masterSocket, clock } = this.#parts;
-    return askOldWorkers({ path: masterSocket, clock }, signal);
+    this.#singles = this.#singles.filter(isAlive);
+    const workers = await askOldWorkers({ path: masterSocket, clock }, signal);
+    return [...workers, ...(await countConnections(this.#singles))];
   }
 
   /** Throws where that cannot be found out for want of a file descriptor or the like. */
@@ -120,20 +124,23 @@ export class ManagedProcess implements HaproxyProcess {
   }
 
   /**
-   * Ends HAProxy within a bounded time: requests under way may finish for `softStopMs` (SIGUSR1, management guide 4),
-   * then SIGTERM, then SIGKILL. Listeners of `onExit` are not called. Does nothing when none runs.
+   * Ends HAProxy within a bounded time, also processes without a master that still finish connections: requests under
+   * way may finish for `softStopMs` (SIGUSR1, management guide 4), then SIGTERM, then SIGKILL. Listeners of `onExit` are
+   * not called. Does nothing when none runs.
    */
   async stop(): Promise<void> {
     const { clock, masterSocket, runtimeSocket, pidFile } = this.#parts;
     const list = await this.#ask().catch(() => undefined);
     const master = this.#master() ?? findOurs(list?.master.pid, this.#parts);
     this.release();
-    if (master === undefined) return;
+    const told = [...(master === undefined ? [] : [master]), ...ownProcesses(this.#parts).singles];
+    if (told.length === 0) return;
     // A master that does not answer may have workers that hang as it does.
-    const pids = list === undefined ? childrenOf(master) : [...list.workers, ...list.oldWorkers];
+    const known = list === undefined ? [] : [...list.workers, ...list.oldWorkers];
+    const pids = list === undefined && master !== undefined ? childrenOf(master) : known;
     const workers = pids.flatMap((pid) => findOurs(pid, this.#parts) ?? []);
     const ending = { clock, logger: this.#logger, softStopMs: this.#softStopMs };
-    await endProcesses(ending, [master, ...workers], [master]);
+    await endProcesses(ending, [...told, ...workers], told);
     await Promise.all([masterSocket, runtimeSocket, pidFile].map((file) => rm(file, { force: true })));
   }
 
@@ -171,6 +178,7 @@ export class ManagedProcess implements HaproxyProcess {
       isAlive(handle) ? undefined : startFailed("the master ended while it was adopted", [], this.#parts.log);
     const worker = await awaitWorker({ runtimeSocket, clock, limitMs: adoptLimitMs, ended }, signal);
     await closePidFile(this.#parts);
+    this.#singles = ownProcesses(this.#parts).singles;
     return { adopted: true, worker };
   }
 
@@ -195,6 +203,7 @@ export class ManagedProcess implements HaproxyProcess {
         signal,
       );
       await closePidFile(this.#parts);
+      this.#singles = told;
       await predecessors.finish(signal);
       await resumePaused(this.#parts, signal);
       return { adopted: false, worker };

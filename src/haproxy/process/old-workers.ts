@@ -1,5 +1,7 @@
 import { SluiceError } from "../../support/errors.ts";
 import { askMaster, askProcessList, type MasterCli } from "./master-cli.ts";
+import { clientConnections } from "./process-sockets.ts";
+import { isAlive, type ProcessHandle } from "./process-table.ts";
 
 /** A worker that a reload replaced and that still finishes its connections. */
 export interface OldWorker {
@@ -34,4 +36,12 @@ export async function askOldWorkers(master: MasterCli, signal?: AbortSignal): Pr
     if (/^Stopping: 1$/m.test(text)) found.push({ pid, connections: Number(connections) });
   }
   return found;
+}
+
+/** Those of them that still run, with what `clientConnections` counts. Never throws. */
+export async function countConnections(handles: readonly ProcessHandle[]): Promise<readonly OldWorker[]> {
+  const counted = await Promise.all(
+    handles.map(async (handle) => ({ handle, connections: await clientConnections(handle) })),
+  );
+  return counted.flatMap(({ handle, connections }) => (isAlive(handle) ? { pid: handle.pid, connections } : []));
 }

@@ -64,6 +64,11 @@ export function childrenOf({ pid }: ProcessHandle): readonly number[] {
   }
 }
 
+/** Whether this process is one of those, whenever it was looked up. */
+export function isAmong(handles: readonly ProcessHandle[], { pid, startedAt }: ProcessHandle): boolean {
+  return handles.some((one) => one.pid === pid && one.startedAt === startedAt);
+}
+
 /** Whether it still runs. Where /proc cannot be read for want of a file descriptor, any process of its pid counts. */
 export function isAlive(handle: ProcessHandle): boolean {
   try {

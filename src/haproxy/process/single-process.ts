@@ -8,12 +8,12 @@ import { endProcesses } from "./end-processes.ts";
 import { Following } from "./following.ts";
 import type { HaproxyProcess } from "./haproxy-process.ts";
 import { type ManagedProcessOptions, startParts, validateWith } from "./managed-options.ts";
-import type { OldWorker } from "./old-workers.ts";
+import { countConnections, type OldWorker } from "./old-workers.ts";
 import { ownProcesses, singleArguments } from "./ours.ts";
 import { Predecessors, type Running } from "./predecessors.ts";
 import { preflightConfig } from "./preflight.ts";
-import { clientConnections } from "./process-sockets.ts";
-import { isAlive, type ProcessHandle } from "./process-table.ts";
+import { isListening } from "./process-sockets.ts";
+import { isAlive, isAmong, type ProcessHandle } from "./process-table.ts";
 import { reloadLimitMs } from "./reload.ts";
 import { resumePaused } from "./resume-paused.ts";
 import { rightsOfNext } from "./rights.ts";
@@ -58,21 +58,26 @@ export class SingleProcess implements HaproxyProcess {
   }
 
   /**
-   * Where the old process does not answer on its socket its listeners cannot be had: the new one then binds anew, which
-   * may cost some connections, and is reachable again.
+   * Replaces whoever of ours serves, also where somebody else has reloaded meanwhile. Where the old process does not
+   * answer on its socket its listeners cannot be had: the new one then binds anew, which may cost some connections, and
+   * is reachable again.
    *
    * @throws {SluiceError} ERR_HAPROXY_RELOAD when the old process goes on; ERR_HAPROXY_UNREACHABLE when none runs;
-   *   ERR_HAPROXY_MISSING or ERR_HAPROXY_TOO_OLD for the binary
+   *   ERR_HAPROXY_START when several run and another HAProxy holds our runtime socket; ERR_HAPROXY_MISSING or
+   *   ERR_HAPROXY_TOO_OLD for the binary; what kept it from asking who runs, for want of a file descriptor or the like
    */
   async reload(signal?: AbortSignal): Promise<WorkerInfo> {
     signal?.throwIfAborted();
     await this.#binaryWatch?.look(signal);
-    const old = this.#following.handle;
-    if (old === undefined) {
+    const followed = this.#following.handle;
+    if (followed === undefined) {
       throw new SluiceError("ERR_HAPROXY_UNREACHABLE", "no HAProxy of ours runs that could be reloaded", {
         retryable: true,
       });
     }
+    const running = this.#untold();
+    const alone = running.told.every((one) => isAmong([followed], one));
+    const old = alone ? followed : await this.#followServing(followed, running.told, signal);
     const { log, configPath } = this.#parts;
     const failed = (how: string, words: readonly string[]) => {
       const said = words.length === 0 ? `it gave no reason (${how}), see ${log.path}` : words.join("; ");
@@ -82,7 +87,7 @@ export class SingleProcess implements HaproxyProcess {
         details: { outcome: "failed", config: configPath, log: log.path },
       });
     };
-    return this.#following.replacing(() => this.#replace({ told: [old] }, reloadLimitMs, failed, signal));
+    return this.#following.replacing(() => this.#replace(running, reloadLimitMs, failed, signal));
   }
 
   /**
@@ -124,10 +129,7 @@ export class SingleProcess implements HaproxyProcess {
   /** Those without a master that were replaced; what is counted is told at `clientConnections`. Never throws. */
   async oldWorkers(): Promise<readonly OldWorker[]> {
     this.#old = this.#old.filter(isAlive);
-    const counted = await Promise.all(
-      this.#old.map(async (handle) => ({ handle, connections: await clientConnections(handle) })),
-    );
-    return counted.flatMap(({ handle, connections }) => (isAlive(handle) ? { pid: handle.pid, connections } : []));
+    return countConnections(this.#old);
   }
 
   /** Throws where that cannot be found out for want of a file descriptor or the like. */
@@ -163,6 +165,28 @@ export class SingleProcess implements HaproxyProcess {
     await Promise.all([runtimeSocket, masterSocket, pidFile].map((file) => rm(file, { force: true })));
   }
 
+  /** Who of ours is to be told to finish: also those that somebody else has started, by a reload by hand. */
+  #untold(): Running {
+    const { singles, masters, workers } = ownProcesses(this.#parts);
+    const untold = (one: ProcessHandle) => !isAmong(this.#old, one);
+    return { told: [...masters, ...singles].filter(untold), workers: workers.filter(untold) };
+  }
+
+  /** Of several, the one that serves is followed, whoever has started it: so its end is told if the reload fails. */
+  async #followServing(
+    followed: ProcessHandle,
+    all: readonly ProcessHandle[],
+    signal?: AbortSignal,
+  ): Promise<ProcessHandle> {
+    const serving = await whoServes(this.#parts, signal);
+    const single = all.find(({ pid }) => pid === serving?.pid);
+    if (single === undefined || isAmong([followed], single)) return followed;
+    this.#following.adopted(single);
+    // One that still listens has not been told to finish.
+    if (isAlive(followed) && !isListening(followed)) this.#old = [...this.#old, followed];
+    return single;
+  }
+
   /** Starts a process in the place of those that run, if any; what becomes of them is settled when it returns. */
   async #replace(
     running: Running,
@@ -186,7 +210,7 @@ export class SingleProcess implements HaproxyProcess {
         signal,
       );
       const before = [...running.told, ...(running.workers ?? [])];
-      this.#old = [...this.#old, ...before].filter((one, index, all) => isAlive(one) && all.indexOf(one) === index);
+      this.#old = [...this.#old.filter((one) => !isAmong(before, one)), ...before].filter(isAlive);
       await this.#writePid(worker.pid);
       await predecessors.finish(signal);
       await resumePaused(this.#parts, signal);

@@ -51,7 +51,9 @@ async function startMaster(): Promise<void> {
       socket.end(
         String(line) === "reload\n"
           ? await onReload()
-          : `#<PID> <type> <reloads> <uptime> <version>\n1 master 0 [failed: 0] 0d00h00m01s 3.0.11\n# workers\n${said.listed} worker 0 0d00h00m01s 3.0.11\n\n`,
+          : String(line).startsWith("@!")
+            ? `CurrConns: 1\nStopping: ${said.stopping}\n\n`
+            : `#<PID> <type> <reloads> <uptime> <version>\n1 master 0 [failed: 0] 0d00h00m01s 3.0.11\n# workers\n${said.listed} worker 0 0d00h00m01s 3.0.11\n\n`,
       ),
     );
   });
@@ -134,6 +136,31 @@ test("a worker that serves and whose socket leads nowhere: a reload makes the so
     return "Success=1\n--\n";
   };
   expect(await haproxy.adoptOrStart()).toMatchObject({ adopted: true, worker: { pid: 9 } });
+});
+
+describe("a worker that was told to finish what it has (SIGUSR1) is not brought back to life", () => {
+  let reloads: number;
+  beforeEach(async () => {
+    reloads = 0;
+    onReload = async () => {
+      reloads += 1;
+      said = { ...said, pid: 9, stopping: 0 };
+      await startWorker();
+      return "Success=1\n--\n";
+    };
+    await startMaster();
+    said.stopping = 1;
+  });
+
+  test("when it is looked for: it is ending", async () => {
+    expect(await missing()).toBe("waiting for HAProxy, which is ending; it has to be started again");
+    expect(reloads).toBe(0);
+  });
+
+  test("by a reload that was on its way", async () => {
+    await expect(haproxy.reload()).rejects.toMatchObject({ code: "ERR_HAPROXY_UNREACHABLE", retryable: true });
+    expect(reloads).toBe(0);
+  });
 });
 
 describe("its end", () => {
