@@ -146,7 +146,7 @@ describe("the operator", () => {
       expect(await sluice.end(signal)).toBe(signal === "SIGTERM" ? 0 : signal);
       const joined = await scene.join(consul, "web", "web-9");
       await consul.deregister("web-1");
-      expect((await bodies(home, host, 9)).filter((body) => !["web-1", "web-2", "web-3"].includes(body))).toEqual([]);
+      expect((await bodies(home, host, 60)).filter((body) => !["web-1", "web-2", "web-3"].includes(body))).toEqual([]);
 
       const next = scene.run(home);
       expect(await upAgain(next)).toMatchObject({ adopted: true, worker });
@@ -195,7 +195,7 @@ describe("HAProxy ended and started again", () => {
       process.stdout.write(
         `external HAProxy, ${signal}: settled ${Math.round(performance.now() - startedAt)} ms after its start\n`,
       );
-      expect(await bodies(home, host, 9)).toEqual(["web-2", "web-3", "web-9"]);
+      expect(await bodies(home, host, 60)).toEqual(["web-2", "web-3", "web-9"]);
       expect(countEvents(sluice, "reloaded", before)).toBe(0);
     });
   }

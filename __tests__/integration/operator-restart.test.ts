@@ -52,7 +52,7 @@ test("kill -9 of the operator fails no request; its successor adopts HAProxy and
   const up = await sluice.logged((line) => line.event === "process-up");
   expect(up).toMatchObject({ adopted: true, worker });
   await settled([...instances.slice(1), joined]);
-  expect(await bodies(home, host, 9)).toEqual(["web-2", "web-3", "web-4"]);
+  expect(await bodies(home, host, 60)).toEqual(["web-2", "web-3", "web-4"]);
   const report = await load.stop();
   expect(report.failures).toEqual([]);
   expect(report.sent).toBeGreaterThan(100);
@@ -87,7 +87,7 @@ describe("kill -9 of HAProxy", () => {
       await settled([...instances.slice(1), joined]);
       expect(await liveConfig(home)).toBe(config);
       expect(countEvents(sluice, "reloaded", before)).toBe(0);
-      expect(await bodies(home, host, 9)).toEqual(["web-2", "web-3", "web-4"]);
+      expect(await bodies(home, host, 60)).toEqual(["web-2", "web-3", "web-4"]);
 
       // And the operator is at work on the new process.
       await consul.deregister("web-2");

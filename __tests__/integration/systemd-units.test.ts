@@ -132,6 +132,8 @@ describe("the commands of the unit files, by hand", () => {
     await consul.stop();
     const again = await startHaproxy();
     await served(["web-1", "web-2"]);
+    // The master starts itself anew behind its worker's start: until it listens, a signal may be lost on it.
+    await eventually("the master listens", async () => /master/.test(await socketCommand(masterSocket(), "show proc")));
     expect(await machine.stop(haproxyUnit, again)).toBe(0);
   });
 
@@ -223,6 +225,10 @@ async function slowAnswer(ms: number): Promise<{ readonly ended: Promise<string>
     answer.on("error", (error) => resolve(error.message));
   });
   return { ended };
+}
+
+function masterSocket(): string {
+  return machine.place("/var/lib/sluice/sockets/master.sock");
 }
 
 async function worker(): Promise<number> {
