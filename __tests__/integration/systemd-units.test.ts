@@ -133,7 +133,9 @@ describe("the commands of the unit files, by hand", () => {
     const again = await startHaproxy();
     await served(["web-1", "web-2"]);
     // The master starts itself anew behind its worker's start: until it listens, a signal may be lost on it.
-    await eventually("the master listens", async () => /master/.test(await socketCommand(masterSocket(), "show proc")));
+    await eventually("the master listens", async () =>
+      /master/.test(await socketCommand(masterSocket(), "show proc;quit")),
+    );
     expect(await machine.stop(haproxyUnit, again)).toBe(0);
   });
 
