@@ -12,25 +12,32 @@ export const reloading = [
   "__tests__/integration/operator-inputs.test.ts",
   "__tests__/integration/operator-restart.test.ts",
   "__tests__/integration/operator-resync.test.ts",
-  "__tests__/faults/churn.test.ts",
   "__tests__/faults/killed-haproxy.test.ts",
-  "__tests__/faults/killed-operator.test.ts",
   "__tests__/faults/refused-reload.test.ts",
   "__tests__/faults/reloads.test.ts",
 ];
-/** What asks nothing of HAProxy that its versions differ in: CI runs it on the usual one alone. */
+/**
+ * What asks little of HAProxy that its versions differ in, or takes long: for want of time CI runs it on the usual one
+ * alone; `npm run test:versions` runs it on all.
+ */
 export const alike = [
-  "__tests__/integration/catalog-departed.test.ts",
-  "__tests__/integration/demo.test.ts",
-  "__tests__/integration/fuzz-catalog.test.ts",
-  "__tests__/integration/migrate-fabio.test.ts",
-  "__tests__/integration/operator-cli.test.ts",
-  "__tests__/integration/operator-why.test.ts",
-  "__tests__/integration/options-places.test.ts",
-  "__tests__/integration/register-traffic.test.ts",
-  "__tests__/integration/register.test.ts",
-  "__tests__/integration/registered-names.test.ts",
-  "__tests__/integration/store-lock-namespaces.test.ts",
-  "__tests__/integration/systemd-files.test.ts",
-  "__tests__/integration/systemd-units.test.ts",
-];
+  "binary-upgrade",
+  "catalog-departed",
+  "demo",
+  "fabio-tags",
+  "fuzz-catalog",
+  "migrate-fabio",
+  "operator-cli",
+  "operator-external",
+  "operator-first-start",
+  "operator-inputs",
+  "operator-overrides",
+  "operator-why",
+  "options-places",
+  "register",
+  "register-traffic",
+  "registered-names",
+  "store-lock-namespaces",
+  "systemd-files",
+  "systemd-units",
+].map((name) => `__tests__/integration/${name}.test.ts`);
