@@ -14,8 +14,8 @@
  * that could have run, and counts as failed.
  *
  * The tests run on the HAProxy that docker/setup.sh found. Under CI=true the integration tests then run on the other
- * versions as well; docker/setup-versions.sh gets them, and that it cannot is a failure there. Then those where the kind
- * of reload matters run once more with `haproxy.reload: sf`.
+ * versions as well, but for some, for want of time (test-lists.mjs); docker/setup-versions.sh gets those versions, and
+ * that it cannot is a failure there. Then tests where the kind of reload matters run once more with `haproxy.reload: sf`.
  *
  * The end-to-end tests (e2e) run when they are named, and last of all under CI=true: they need a Docker engine, for which
  * engine.mjs starts one where none answers, and take long. That there can be none is a failure under CI.
