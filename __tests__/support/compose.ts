@@ -21,7 +21,6 @@ export interface ComposeOptions {
 const portVariables = {
   http: "SLUICE_HTTP_PORT",
   stats: "SLUICE_STATS_PORT",
-  admin: "SLUICE_ADMIN_PORT",
   consul: "SLUICE_CONSUL_PORT",
   clusterHttp: "SLUICE_CLUSTER_HTTP_PORT",
   clusterStats: "SLUICE_CLUSTER_STATS_PORT",
